@@ -77,9 +77,10 @@ extension RollingWindow {
     /// The largest count a cell holds; more saturates.
     package static let largestCount: UInt64 = (1 << 41) - 2
     /// The largest sum a base holds.
-    package static let largestSum: UInt64 = (1 << 42) - 1
+    package static let largestSum: UInt64 = (1 << 42) - 2
 
     private static let countMask: UInt64 = (1 << 41) - 1
+    private static let sumMask: UInt64 = (1 << 42) - 1
     private static let sealedBit: UInt64 = 1 << 41
 
     /// A cell's word.
@@ -126,5 +127,5 @@ extension RollingWindow {
     }
 
     @inline(__always)
-    package static func sum(ofBase base: UInt64) -> UInt64 { base & largestSum }
+    package static func sum(ofBase base: UInt64) -> UInt64 { base & sumMask }
 }
