@@ -206,28 +206,39 @@ extension RollingCells {
         }
     }
 
-    /// What counts at an instant, without changing anything: the cells oldest first, each with the
-    /// instant at which it stops counting.
-    func view(_ window: RollingWindow, now: Int64) -> RollingView {
+    /// What counts at an instant, without changing anything.
+    ///
+    /// - Parameters:
+    ///   - limit: what must not be exceeded, for `retryAfterNanoseconds`.
+    ///   - amount: units that the caller wants.
+    /// - Complexity: two walks over the ring; no allocation.
+    func view(_ window: RollingWindow, now: Int64, limit: Int64, amount: Int64) -> RollingView {
         while true {
             let stamp = self.stamp.load()
+            let now = max(now, window.start(ofEpoch: stamp))
             let epoch = max(window.epoch(at: now), stamp)
-            var view = RollingView(now: max(now, window.start(ofEpoch: stamp)))
-            if epoch - stamp <= UInt64(window.cells) {
-                for distance in (0...UInt64(window.cells)).reversed() where epoch - distance <= stamp {
-                    let word = cell(window.slot(ofEpoch: epoch - distance)).load()
-                    guard RollingWindow.carries(word, epoch: epoch - distance),
-                        !RollingWindow.isRetired(cell: word)
-                    else { continue }
-                    let count = RollingWindow.count(ofCell: word)
-                    guard count > 0 else { continue }
-                    let end = window.start(
-                        ofEpoch: epoch - distance + UInt64(window.cells) + 1)
-                    view.cells.append((count: Int64(count), end: end))
-                }
+            var view = RollingView(now: now)
+            guard epoch - stamp <= UInt64(window.cells) else { return view }
+            let oldest = epoch - UInt64(window.cells)
+            for epoch in oldest...stamp { view.used &+= count(window, epoch) }
+            var left = view.used
+            for epoch in oldest...stamp {
+                let count = count(window, epoch)
+                guard count > 0 else { continue }
+                let after = window.start(ofEpoch: epoch + UInt64(window.cells) + 1) - now
+                if left.addingSaturated(amount) > limit { view.retryAfterNanoseconds = after }
+                left &-= count
+                view.fullAgainNanoseconds = after
             }
             if self.stamp.load() == stamp { return view }
         }
+    }
+
+    private func count(_ window: RollingWindow, _ epoch: UInt64) -> Int64 {
+        let word = cell(window.slot(ofEpoch: epoch)).load()
+        guard RollingWindow.carries(word, epoch: epoch), !RollingWindow.isRetired(cell: word)
+        else { return 0 }
+        return Int64(RollingWindow.count(ofCell: word))
     }
 
     /// Retires the key when nobody could tell it from a fresh one.
@@ -245,7 +256,7 @@ extension RollingCells {
         let word = cell.load()
         guard RollingWindow.carries(word, epoch: stamp) else { return false }
         if !RollingWindow.isRetired(cell: word) {
-            guard !RollingWindow.isSealed(cell: word), view(window, now: now).used == 0,
+            guard !RollingWindow.isSealed(cell: word), view(window, now: now, limit: 0, amount: 0).used == 0,
                 cell.swap(word, RollingWindow.retiredCell(epoch: stamp))
             else { return false }
         }
@@ -258,23 +269,10 @@ extension RollingCells {
 struct RollingView {
     /// The caller's instant, raised to the start of the newest cell.
     var now: Int64
-    /// Cells that hold something, oldest first.
-    var cells: [(count: Int64, end: Int64)] = []
-
-    var used: Int64 { cells.reduce(0) { $0 &+ $1.count } }
-
-    /// Nanoseconds until `amount` units fit under `limit`; 0 when they do now.
-    func retryAfter(limit: Int64, amount: Int64) -> Int64 {
-        var used = used
-        var end = now
-        for cell in cells {
-            if used &+ amount <= limit { break }
-            used &-= cell.count
-            end = cell.end
-        }
-        return end - now
-    }
-
+    /// Units that count.
+    var used: Int64 = 0
+    /// Nanoseconds until the amount asked for fits; 0 when it does now.
+    var retryAfterNanoseconds: Int64 = 0
     /// Nanoseconds until nothing counts.
-    var fullAgainAfter: Int64 { (cells.last?.end ?? now) - now }
+    var fullAgainNanoseconds: Int64 = 0
 }
