@@ -23,6 +23,14 @@ public struct PolicyDocument: Sendable, Hashable {
     public let queue: QueueSettings?
     /// What to do when a shared store fails.
     public let store: StoreSettings
+    /// The document in one line of JSON: keys in a fixed order, what equals a default left out.
+    ///
+    /// Reading it gives an equal document. Two documents that say the same in different words
+    /// (`60s` and `1m`, a default written out, another order of keys) have the same text.
+    public let canonicalJSON: String
+    /// FNV-1a, 64 bits, over `canonicalJSON`: tells documents apart in events and snapshots. Not
+    /// safe against a forger.
+    public let hash: UInt64
 
     /// A document made in Swift, held to the same rules as one in JSON.
     ///
@@ -38,10 +46,17 @@ public struct PolicyDocument: Sendable, Hashable {
         policies: [Policy], shard: String? = nil, queue: QueueSettings? = nil,
         store: StoreSettings = StoreSettings()
     ) throws(PolicyError) {
-        self.policies = policies
-        self.shard = shard
-        self.queue = queue
-        self.store = store
+        let parts = PolicyDecoder.Parts(
+            policies: policies, shard: shard, queue: queue, store: store)
+        do {
+            try PolicyValidator.check(parts)
+        } catch {
+            throw error.withoutPosition()
+        }
+        self.init(checked: parts)
+        guard canonicalJSON.utf8.count <= Self.maximumBytes else {
+            throw Self.tooLarge(canonicalJSON.utf8.count)
+        }
     }
 
     /// A document from JSON text.
@@ -57,7 +72,21 @@ public struct PolicyDocument: Sendable, Hashable {
     /// - Throws: `PolicyError` for the first fault, with line and column.
     /// - Complexity: O(n).
     public init(json bytes: some Collection<UInt8>) throws(PolicyError) {
-        throw PolicyError(.malformed, message: "JSON is not read yet")
+        let bytes = Array(bytes)
+        guard bytes.count <= Self.maximumBytes else { throw Self.tooLarge(bytes.count) }
+        let root: JSONValue
+        do {
+            root = try JSONReader.read(bytes)
+        } catch {
+            throw error.located(in: bytes)
+        }
+        do {
+            let parts = try PolicyDecoder.decode(root)
+            try PolicyValidator.check(parts)
+            self.init(checked: parts)
+        } catch {
+            throw error.located(in: bytes, root: root)
+        }
     }
 
     /// A document from a JSON file.
@@ -66,20 +95,39 @@ public struct PolicyDocument: Sendable, Hashable {
     /// - Throws: `PolicyError` of kind `unreadable` with the system's reason, or for the first
     ///   fault in the text.
     public init(path: String) throws(PolicyError) {
-        throw PolicyError(.unreadable, path: path, message: "JSON is not read yet")
+        try self.init(json: FileBytes.read(path: path, maximum: Self.maximumBytes))
     }
 
-    /// The document in one line of JSON: keys in a fixed order, what equals a default left out.
-    ///
-    /// Reading it gives an equal document. Two documents that say the same in different words
-    /// (`60s` and `1m`, a default written out, another order of keys) have the same text.
-    public var canonicalJSON: String { "" }
-
-    /// FNV-1a, 64 bits, over `canonicalJSON`: tells documents apart in events and snapshots. Not
-    /// safe against a forger.
-    public var hash: UInt64 {
-        canonicalJSON.utf8.reduce(0xcbf2_9ce4_8422_2325) { hash, byte in
+    /// - Parameter parts: Held to every rule already.
+    private init(checked parts: PolicyDecoder.Parts) {
+        var parts = parts
+        for position in parts.policies.indices {
+            parts.policies[position].match.sort { left, right in
+                left.name.utf8.lexicographicallyPrecedes(right.name.utf8)
+            }
+        }
+        policies = parts.policies
+        shard = parts.shard
+        queue = parts.queue
+        store = parts.store
+        canonicalJSON = Self.canonicalJSON(of: parts)
+        // FNV-1a: http://www.isthe.com/chongo/tech/comp/fnv/ (Fowler, Noll, Vo 1991).
+        hash = canonicalJSON.utf8.reduce(0xcbf2_9ce4_8422_2325) { hash, byte in
             (hash ^ UInt64(byte)) &* 0x100_0000_01b3
         }
+    }
+
+    private static func tooLarge(_ count: Int) -> PolicyError {
+        PolicyError(
+            .tooLarge, message: "\(count) bytes of JSON; accepted: at most \(maximumBytes)")
+    }
+
+    /// Whether both say the same, byte for byte: compares `canonicalJSON`.
+    public static func == (left: PolicyDocument, right: PolicyDocument) -> Bool {
+        left.canonicalJSON.hasSameBytes(as: right.canonicalJSON)
+    }
+
+    public func hash(into hasher: inout Hasher) {
+        hasher.combine(hash)
     }
 }

@@ -146,10 +146,12 @@ package struct JSONWriter: ~Copyable {
             case UInt8(ascii: "\""), UInt8(ascii: "\\"):
                 bytes.append(UInt8(ascii: "\\"))
                 bytes.append(byte)
+            case 0x08: appendEscape("b")
+            case 0x0C: appendEscape("f")
             case 0x0A: appendEscape("n")
             case 0x0D: appendEscape("r")
             case 0x09: appendEscape("t")
-            case 0x00..<0x20, 0x7F:
+            case 0x00..<0x20:
                 "\\u00".utf8.forEach { bytes.append($0) }
                 bytes.append(Self.hexDigit(byte >> 4))
                 bytes.append(Self.hexDigit(byte & 0xF))
