@@ -40,6 +40,12 @@ struct JSONReader {
         PolicyFault(.malformed, at: JSONPath(), reason, offset: offset ?? position)
     }
 
+    private func noValue() -> PolicyFault {
+        fault(
+            "\(nextByteName) where a value is meant; accepted: text in quotes, a number, true, "
+                + "false, null, [ or {")
+    }
+
     /// The byte at `position`, or nil at the end.
     var nextByte: UInt8? {
         position < bytes.count ? bytes[position] : nil
@@ -83,7 +89,7 @@ struct JSONReader {
         case UInt8(ascii: "f"): content = try readWord("false", .boolean(false))
         case UInt8(ascii: "n"): content = try readWord("null", .null)
         default:
-            throw fault("\(nextByteName) where a value is meant; accepted: JSON")
+            throw noValue()
         }
         return JSONValue(content: content, offset: offset)
     }
@@ -161,7 +167,7 @@ struct JSONReader {
         let isThere = word.withUTF8Buffer { letters in
             end <= bytes.count && bytes[position..<end].elementsEqual(letters)
         }
-        guard isThere else { throw fault("\(nextByteName) where a value is meant; accepted: JSON") }
+        guard isThere else { throw noValue() }
         position = end
         return content
     }
