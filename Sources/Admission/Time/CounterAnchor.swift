@@ -49,6 +49,9 @@ package enum KernelClock {
     /// `CLOCK_REALTIME`, as nanoseconds since 1970.
     package static func wallNanoseconds() -> Int64 { read(CLOCK_REALTIME) }
 
+    /// `CLOCK_MONOTONIC_COARSE`: the last tick's reading, at most some milliseconds old.
+    package static func coarseNanoseconds() -> Int64 { read(CLOCK_MONOTONIC_COARSE) }
+
     private static func read(_ clock: clockid_t) -> Int64 {
         var time = timespec()
         clock_gettime(clock, &time)

@@ -12,7 +12,8 @@ import Synchronization
 struct LeaseArray {
     /// Start of the key's record.
     let record: UnsafeMutableRawPointer
-    let segment: Segment
+    /// Start of the segment: slots are known by their offset from it.
+    let base: UnsafeMutableRawPointer
 
     /// States of the key, in the lowest two bits of its state word; the bits above count changes,
     /// so that a state that came back is not taken for one that stayed.
@@ -36,10 +37,15 @@ struct LeaseArray {
     private static let largestFirstBlock = 256
 
     @inline(__always)
-    init(record: UnsafeMutableRawPointer, segment: Segment) {
+    init(record: UnsafeMutableRawPointer, base: UnsafeMutableRawPointer) {
         self.record = record
-        self.segment = segment
+        self.base = base
     }
+
+    @inline(__always)
+    private func word(_ offset: Int) -> SharedWord { SharedWord(base, at: offset) }
+
+    private func countRetry() { word(Segment.Header.retries).increment() }
 
     @inline(__always)
     var state: SharedWord { SharedWord(record, at: KeyRecord.state) }
@@ -86,7 +92,7 @@ struct LeaseArray {
     /// Claims the slot at `hint` where it is free: the fast path.
     @inline(__always)
     func claim(hint: Int, owner: UInt64, expiry: UInt64, now: Int64) -> Claim? {
-        let slot = segment.word(hint)
+        let slot = self.word(hint)
         let word = slot.load()
         guard !LeaseSlots.isLive(word, now: now) else { return nil }
         let claimed = LeaseSlots.word(
@@ -98,7 +104,7 @@ struct LeaseArray {
     /// Claims any slot, appending a block where all are taken and the limit allows more.
     @inline(never)
     func claimAny(
-        limit: Int64, owner: UInt64, expiry: UInt64, now: Int64
+        limit: Int64, owner: UInt64, expiry: UInt64, now: Int64, in segment: Segment
     ) throws(StoreError) -> ClaimOutcome {
         while true {
             guard Self.isOpen(state.load()) else { return .retired }
@@ -116,7 +122,7 @@ struct LeaseArray {
                 return settle(claim, scan: scan, limit: limit, now: now)
             }
             if scan.capacity < limit {
-                try append(after: scan.lastBlock, slots: Int(limit) - scan.capacity)
+                try append(after: scan.lastBlock, slots: Int(limit) - scan.capacity, in: segment)
                 continue
             }
             let until = min(now + Self.hintNanoseconds, scan.firstEnd)
@@ -139,14 +145,14 @@ struct LeaseArray {
             for index in 0..<count where scan.claim == nil && scan.capacity + index < limit {
                 let offset = block + KeyRecord.body + index * 8
                 while true {
-                    let word = segment.word(offset).load()
+                    let word = self.word(offset).load()
                     if LeaseSlots.isLive(word, now: now) {
                         scan.firstEnd = min(scan.firstEnd, LeaseSlots.end(of: word, now: now))
                         break
                     }
                     scan.claim = claim(hint: offset, owner: owner, expiry: expiry, now: now)
                     if scan.claim != nil { break }
-                    segment.retries.increment()
+                    countRetry()
                 }
             }
             scan.capacity += count
@@ -167,11 +173,13 @@ struct LeaseArray {
         return .claimed(claim)
     }
 
-    private func append(after block: Int, slots: Int) throws(StoreError) {
-        let last = Int(segment.word(block + 8).load())
+    private func append(
+        after block: Int, slots: Int, in segment: Segment
+    ) throws(StoreError) {
+        let last = Int(word(block + 8).load())
         let new = try Self.makeBlock(segment, exactly: min(slots, max(last * 2, 8)))
-        if !segment.word(block).swap(0, UInt64(new / 16)) {
-            let count = Int(segment.word(new + 8).load())
+        if !word(block).swap(0, UInt64(new / 16)) {
+            let count = Int(word(new + 8).load())
             segment.free(new, kind: .slots, bytes: KeyRecord.body + count * 8)
         }
     }
@@ -182,12 +190,12 @@ struct LeaseArray {
     @inline(__always)
     @discardableResult
     func release(_ claim: Claim) -> Bool {
-        let slot = segment.word(claim.offset)
+        let slot = word(claim.offset)
         while true {
             let word = slot.load()
             guard LeaseArray.isSame(word, claim.word) else { return false }
             if slot.swap(word, LeaseSlots.freed(word)) { break }
-            segment.retries.increment()
+            countRetry()
         }
         // Behind the swap (a full fence): pairs with `claimAny`, which sets it before it scans.
         if fullHint.load() != 0 { fullHint.store(0) }
@@ -196,7 +204,7 @@ struct LeaseArray {
 
     /// Extends a claim that is still the caller's and has not run out.
     func renew(_ claim: Claim, expiry: UInt64, now: Int64) -> Bool {
-        let slot = segment.word(claim.offset)
+        let slot = word(claim.offset)
         while true {
             let word = slot.load()
             guard LeaseArray.isSame(word, claim.word), LeaseSlots.isLive(word, now: now) else {
@@ -206,7 +214,7 @@ struct LeaseArray {
                 owner: LeaseSlots.owner(of: word),
                 generation: LeaseSlots.generation(of: word), expiry: expiry)
             if slot.swap(word, renewed) { return true }
-            segment.retries.increment()
+            countRetry()
         }
     }
 
@@ -218,8 +226,8 @@ struct LeaseArray {
     private func forEachBlock(_ body: (Int, Int) -> Void) {
         var block = Int(SharedWord(record, at: KeyRecord.firstBlock).load()) * 16
         while block != 0 {
-            body(block, Int(segment.word(block + 8).load()))
-            block = Int(segment.word(block).load()) * 16
+            body(block, Int(word(block + 8).load()))
+            block = Int(word(block).load()) * 16
         }
     }
 
@@ -228,7 +236,7 @@ struct LeaseArray {
         var live: Int64 = 0
         forEachBlock { block, count in
             for index in 0..<count {
-                let word = segment.word(block + KeyRecord.body + index * 8).loadRelaxed()
+                let word = self.word(block + KeyRecord.body + index * 8).loadRelaxed()
                 if LeaseSlots.isLive(word, now: now) { live += 1 }
             }
         }
@@ -245,13 +253,13 @@ struct LeaseArray {
     @inline(__always)
     private func shortCount(now: Int64) -> Int64 {
         let block = Int(SharedWord(record, at: KeyRecord.firstBlock).loadRelaxed()) * 16
-        let count = Int(truncatingIfNeeded: segment.word(block + 8).loadRelaxed())
-        guard count <= 16, segment.word(block).loadRelaxed() == 0 else {
+        let count = Int(truncatingIfNeeded: word(block + 8).loadRelaxed())
+        guard count <= 16, word(block).loadRelaxed() == 0 else {
             return liveCount(now: now)
         }
         var live: Int64 = 0
         for index in 0..<count {
-            let word = segment.word(block + KeyRecord.body + index &* 8).loadRelaxed()
+            let word = self.word(block + KeyRecord.body + index &* 8).loadRelaxed()
             live &+= LeaseSlots.isLive(word, now: now) ? 1 : 0
         }
         return live
@@ -274,7 +282,7 @@ struct LeaseArray {
         var end = Int64.max
         forEachBlock { block, count in
             for index in 0..<count {
-                let word = segment.word(block + KeyRecord.body + index * 8).load()
+                let word = self.word(block + KeyRecord.body + index * 8).load()
                 if LeaseSlots.isLive(word, now: now) {
                     end = min(end, LeaseSlots.end(of: word, now: now))
                 }
