@@ -7,7 +7,8 @@
 DIRECTORY is a zoneinfo directory (fat or slim files), the only one that zoneinfo may look into.
 --zones names zones; --sample adds K more at random; --all takes every file of the directory and
 every transition. --around-transitions K takes K transitions of each zone at random for the hours
-and minutes. Files with equal bytes are reported once, as one zone with the others' names behind it.
+and minutes, and K of those amid an hour or by a part of one. Files with equal bytes are reported
+once, as one zone with the others' names behind it.
 
 Output, on stdout: for each zone a line of text, `zone NAMES DAYS WEEKS MONTHS YEARS RUNS`, where
 NAMES is separated by commas and the rest are counts; then the boundaries of each unit as
@@ -146,6 +147,15 @@ def runs(zone, instants, chosen):
     return out
 
 
+def is_odd(zone, transition):
+    before = offset(zone, transition - 1)
+    return (transition + before) % 3600 != 0 or (offset(zone, transition) - before) % 3600 != 0
+
+
+def pick(generator, instants, count):
+    return generator.sample(instants, min(count, len(instants)))
+
+
 def zone_names(directory):
     for folder, folders, files in os.walk(directory):
         if folder == directory:
@@ -178,8 +188,12 @@ def write(names, arguments, stream):
     instants = transitions(zone, path, changes, low, high)
     chosen = instants
     if not arguments.all:
-        count = min(arguments.around_transitions, len(instants))
-        chosen = sorted(arguments.random.sample(instants, count))
+        # As many again of those that do not leave a full hour or do not shift whole hours.
+        odd = [t for t in instants if is_odd(zone, t)]
+        chosen = sorted({
+            *pick(arguments.random, instants, arguments.around_transitions),
+            *pick(arguments.random, odd, arguments.around_transitions),
+        })
     monday = lambda day: day.toordinal() - day.weekday()
     # The first week's Monday is in 1969: its days are left out.
     whole_weeks = [d for d in days if d[0] >= date(1970, 1, 5)]

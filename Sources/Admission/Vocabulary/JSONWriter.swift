@@ -152,7 +152,7 @@ package struct JSONWriter: ~Copyable {
             case 0x0D: appendEscape("r")
             case 0x09: appendEscape("t")
             case 0x00..<0x20:
-                "\\u00".utf8.forEach { bytes.append($0) }
+                bytes.append(contentsOf: "\\u00".utf8)
                 bytes.append(Self.hexDigit(byte >> 4))
                 bytes.append(Self.hexDigit(byte & 0xF))
             default: bytes.append(byte)

@@ -68,6 +68,7 @@ struct PolicyErrorTests {
             #expect(
                 error.description.hasPrefix(
                     #"policies[0].limits[2].zone: "PST9" is not in the time-zone database"#))
+            #expect(error.message.contains("/PST9: "), "\(error)")
             #expect(error.description.hasSuffix("(line 11, column 84)"), "\(error)")
         }
     }

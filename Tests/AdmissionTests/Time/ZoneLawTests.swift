@@ -70,6 +70,10 @@ import Testing
         _ zone: Zone, at instant: Int64, _ place: String, using random: inout ZoneTestRandom
     ) {
         let span = zone.span(of: .day, containing: instant)
+        guard span.startSeconds < span.endSeconds else {
+            Issue.record("\(place) \(zone.name): day at \(instant) is \(span)")
+            return
+        }
         let day = localDay(zone, span.startSeconds)
         for _ in 0..<10 {
             let earlier = span.startSeconds - Int64.random(in: 1...400_000, using: &random)
@@ -86,6 +90,10 @@ import Testing
     ) {
         for (unit, length) in [(CalendarUnit.hour, Int64(3600)), (.minute, 60)] {
             let span = zone.span(of: unit, containing: instant)
+            guard span.startSeconds < span.endSeconds else {
+                Issue.record("\(place) \(zone.name): \(unit.name) at \(instant) is \(span)")
+                continue
+            }
             let offset = zone.offsetSeconds(at: span.startSeconds)
             let inside = Int64.random(in: span.startSeconds..<span.endSeconds, using: &random)
             let isOne = zone.offsetSeconds(at: inside) == offset

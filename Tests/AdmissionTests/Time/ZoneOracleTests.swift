@@ -18,11 +18,9 @@ import Testing
     /// Where the calendar is at its worst: half hours, skipped dates, missing midnights, clocks put
     /// back over midnight, dates lived twice, negative daylight saving, rules into the next day.
     static let namedZones = [
-        "America/Los_Angeles", "America/St_Johns", "America/Sao_Paulo", "America/Havana",
-        "America/Nuuk", "America/Scoresbysund", "America/Toronto", "Africa/Cairo",
-        "Africa/Casablanca", "Antarctica/Troll", "Asia/Amman", "Asia/Beirut", "Asia/Gaza",
-        "Asia/Kathmandu", "Asia/Tehran", "Australia/Lord_Howe", "Europe/Dublin", "Pacific/Apia",
-        "Pacific/Fakaofo", "Pacific/Kwajalein",
+        "America/Los_Angeles", "America/St_Johns", "America/Sao_Paulo", "America/Nuuk",
+        "Africa/Cairo", "Africa/Casablanca", "Antarctica/Troll", "Asia/Beirut", "Asia/Gaza",
+        "Australia/Lord_Howe", "Europe/Dublin", "Pacific/Apia", "Pacific/Kwajalein",
     ]
 
     @Test(
@@ -37,7 +35,7 @@ import Testing
             isSoak
             ? ["--all"]
             : [
-                "--zones", Self.namedZones.joined(separator: ","), "--sample", "8",
+                "--zones", Self.namedZones.joined(separator: ","), "--sample", "5",
                 "--around-transitions", "3", "--seed", seed,
             ]
         let stream = try ZoneOracleStream(
@@ -131,15 +129,41 @@ struct ZoneOracleComparison: CustomStringConvertible {
         // Links are files too: each must load, and one of equal files is compared.
         let zones = try zoneNames.map { try Zone(named: $0, directory: directory) }
         let units: [CalendarUnit] = [.day, .week, .month, .year]
-        for (unit, size) in zip(units, sizes) {
-            compare(unit, try stream.integers(size), zones[0])
-        }
+        let boundaries = try sizes[..<4].map { try stream.integers($0) }
         let runs = try stream.integers(3 * sizes[4])
+        for (unit, boundaries) in zip(units, boundaries) {
+            compare(unit, boundaries, zones[0])
+            compareAmid(unit, boundaries, runs, zones[0])
+        }
         compareClock(.minute, 60, runs, zones[0])
         compareClock(.hour, 3600, runs, zones[0])
     }
 
+    /// Looks windows up from just before and at each transition, amid a day that may be shown twice.
+    private mutating func compareAmid(
+        _ unit: CalendarUnit, _ boundaries: [Int64], _ runs: [Int64], _ zone: Zone
+    ) {
+        var index = 0
+        for run in stride(from: 0, to: runs.count, by: 3) {
+            for instant in [runs[run], runs[run + 1] - 1] {
+                while index + 2 < boundaries.count && boundaries[index + 1] <= instant {
+                    index += 1
+                }
+                guard boundaries[index] <= instant, instant < boundaries[index + 1] else {
+                    continue
+                }
+                let span = CalendarSpan(
+                    startSeconds: boundaries[index], endSeconds: boundaries[index + 1])
+                let found = zone.span(of: unit, containing: instant)
+                guard found != span, failures.count < 20 else { continue }
+                failures.append(
+                    "\(zone.name) \(unit.name) at \(instant): \(found), expected \(span)")
+            }
+        }
+    }
+
     private mutating func compare(_ unit: CalendarUnit, _ boundaries: [Int64], _ zone: Zone) {
+        counts[unit, default: 0] += max(0, boundaries.count - 1)
         for (start, end) in zip(boundaries, boundaries.dropFirst()) {
             expect(unit, from: start, to: end, zone)
         }
@@ -150,6 +174,7 @@ struct ZoneOracleComparison: CustomStringConvertible {
         _ unit: CalendarUnit, _ length: Int64, _ runs: [Int64], _ zone: Zone
     ) {
         var last: Int64?
+        var count = 0
         var previousEnd: Int64?
         var previousOffset: Int64 = 0
         for run in stride(from: 0, to: runs.count, by: 3) {
@@ -157,29 +182,36 @@ struct ZoneOracleComparison: CustomStringConvertible {
             if previousEnd != from {
                 last = nil
             } else if previousOffset != offset {
-                if let last { expect(unit, from: last, to: from, zone) }
+                if let last {
+                    expect(unit, from: last, to: from, zone)
+                    count += 1
+                }
                 last = from
             }
             let local = from + offset
             var full = from + (length - (local % length + length) % length) % length
             while full < to {
-                if let last, last != full { expect(unit, from: last, to: full, zone) }
+                if let last, last != full {
+                    expect(unit, from: last, to: full, zone)
+                    count += 1
+                }
                 last = full
                 full += length
             }
             previousEnd = to
             previousOffset = offset
         }
+        counts[unit, default: 0] += count
     }
 
-    /// One window, found from its first second and from its last.
+    /// One window, found from its first second and, but for minutes, of which there are hundreds of
+    /// millions, from its last.
     private mutating func expect(
         _ unit: CalendarUnit, from start: Int64, to end: Int64, _ zone: Zone
     ) {
-        counts[unit, default: 0] += 1
         let span = CalendarSpan(startSeconds: start, endSeconds: end)
         let found = zone.span(of: unit, containing: start)
-        let foundLast = zone.span(of: unit, containing: end - 1)
+        let foundLast = unit == .minute ? found : zone.span(of: unit, containing: end - 1)
         guard found != span || foundLast != span, failures.count < 20 else { return }
         failures.append("\(zone.name) \(unit.name): \(found), \(foundLast), expected \(span)")
     }
