@@ -65,7 +65,7 @@ package final class Zone: Sendable {
         let horizon = ZoneTimeline.horizonSeconds
         let clamped = min(max(unixSeconds, -horizon), horizon)
         let shifted = clamped - timeline.cycleShiftSeconds(at: clamped)
-        return Int32(timeline.segments[timeline.segmentIndex(at: shifted)].offsetSeconds)
+        return Int32(timeline.stretches[timeline.stretchIndex(at: shifted)].offsetSeconds)
     }
 
     /// The window of `unit` that an instant lies in. O(log transitions), no allocation.
@@ -83,42 +83,42 @@ package final class Zone: Sendable {
         }
         let shift = timeline.cycleShiftSeconds(at: unixSeconds)
         let shifted = unixSeconds - shift
-        let index = timeline.segmentIndex(at: shifted)
+        let index = timeline.stretchIndex(at: shifted)
         let span =
             switch unit {
-            case .minute: clockSpan(of: 60, containing: shifted, inSegment: index)
-            case .hour: clockSpan(of: 3600, containing: shifted, inSegment: index)
+            case .minute: clockSpan(of: 60, containing: shifted, inStretch: index)
+            case .hour: clockSpan(of: 3600, containing: shifted, inStretch: index)
             case .day, .week, .month, .year:
-                dateSpan(of: unit, containing: shifted, inSegment: index)
+                dateSpan(of: unit, containing: shifted, inStretch: index)
             }
         return CalendarSpan(
             startSeconds: max(span.startSeconds + shift, -horizon),
             endSeconds: min(span.endSeconds + shift, horizon))
     }
 
-    /// An hour or minute: between two full ones of the local clock, cut at the segment's ends.
+    /// An hour or minute: between two full ones of the local clock, cut at the stretch's ends.
     private func clockSpan(
-        of lengthSeconds: Int64, containing unixSeconds: Int64, inSegment index: Int
+        of lengthSeconds: Int64, containing unixSeconds: Int64, inStretch index: Int
     ) -> CalendarSpan {
-        let segment = timeline.segments[index]
-        let local = unixSeconds + segment.offsetSeconds
+        let stretch = timeline.stretches[index]
+        let local = unixSeconds + stretch.offsetSeconds
         let full = local.flooredQuotient(dividedBy: lengthSeconds) * lengthSeconds
-        let start = full - segment.offsetSeconds
-        let isLast = index + 1 == timeline.segments.count
+        let start = full - stretch.offsetSeconds
+        let isLast = index + 1 == timeline.stretches.count
         return CalendarSpan(
-            startSeconds: max(start, segment.startSeconds),
+            startSeconds: max(start, stretch.startSeconds),
             endSeconds: min(
                 start + lengthSeconds,
-                isLast ? .max : timeline.segments[index + 1].startSeconds))
+                isLast ? .max : timeline.stretches[index + 1].startSeconds))
     }
 
     /// A day or longer: from its first existing date up to the first one after.
     private func dateSpan(
-        of unit: CalendarUnit, containing unixSeconds: Int64, inSegment index: Int
+        of unit: CalendarUnit, containing unixSeconds: Int64, inStretch index: Int
     ) -> CalendarSpan {
-        let segment = timeline.segments[index]
-        let shown = (unixSeconds + segment.offsetSeconds).flooredQuotient(dividedBy: 86_400)
-        let days = Self.days(of: unit, containing: max(shown, segment.latestDayBefore))
+        let stretch = timeline.stretches[index]
+        let shown = (unixSeconds + stretch.offsetSeconds).flooredQuotient(dividedBy: 86_400)
+        let days = Self.days(of: unit, containing: max(shown, stretch.latestDayBefore))
         return CalendarSpan(
             startSeconds: timeline.firstSecond(ofDayFrom: days.lowerBound),
             endSeconds: timeline.firstSecond(ofDayFrom: days.upperBound))

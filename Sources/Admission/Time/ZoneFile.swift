@@ -72,6 +72,7 @@ struct ZoneFile: Sendable {
         var bytes = [UInt8](repeating: 0, count: capacity)
         var count = 0
         while count < capacity {
+            // The pointer lives for this call alone; count is below the buffer's size.
             let got = bytes.withUnsafeMutableBytes { buffer in
                 Glibc.read(
                     descriptor, buffer.baseAddress.map { $0 + count }, capacity - count)

@@ -1,11 +1,11 @@
 /// Every UTC offset that a zone ever had or will have, laid out for lookup by binary search.
 ///
-/// A segment is a stretch of constant offset. The file's transitions come first. After them the
+/// A stretch has one offset. The file's transitions come first. After them the
 /// footer's rule is written out for 400 years and a few more: the Gregorian calendar repeats after
 /// 146,097 days, which are whole weeks, so an instant beyond is looked up by as many whole cycles
-/// earlier. A transition that leaves the offset as it is (a new abbreviation, say) makes no segment.
+/// earlier. A transition that leaves the offset as it is (a new abbreviation, say) makes no stretch.
 ///
-/// Lookups cost O(log segments), allocate nothing, and hold no lock.
+/// Lookups cost O(log stretches), allocate nothing, and hold no lock.
 struct ZoneTimeline: Sendable {
     /// Offsets that RFC 9636 section 3.2 allows: more than -25 h, less than 26 h.
     static let offsetRange: ClosedRange<Int64> = -89_999...93_599
@@ -14,18 +14,18 @@ struct ZoneTimeline: Sendable {
     /// 400 years: 146,097 days.
     static let cycleSeconds: Int64 = 146_097 * 86_400
 
-    struct Segment: Sendable, Hashable {
+    struct Stretch: Sendable, Hashable {
         /// The first Unix second with this offset.
         var startSeconds: Int64
         /// To be added to UTC.
         var offsetSeconds: Int64
-        /// The latest local day number shown before this segment: never less than in the segment
+        /// The latest local day number shown before this stretch: never less than in the stretch
         /// before, however far the clock was put back.
         var latestDayBefore: Int64
     }
 
     /// Ascending by start and by latest day; never empty; the first one starts at Int64.min.
-    let segments: [Segment]
+    let stretches: [Stretch]
     /// The start of 400 years in which, and after which, only the rule decides; nil: no rule that
     /// changes the clock.
     let cycleStartSeconds: Int64?
@@ -34,8 +34,8 @@ struct ZoneTimeline: Sendable {
 
     /// One offset for ever.
     init(fixedOffsetSeconds: Int64) {
-        segments = [
-            Segment(
+        stretches = [
+            Stretch(
                 startSeconds: .min, offsetSeconds: fixedOffsetSeconds, latestDayBefore: .min)
         ]
         cycleStartSeconds = nil
@@ -47,7 +47,7 @@ struct ZoneTimeline: Sendable {
         var builder = ZoneTimelineBuilder(initialOffsetSeconds: file.initialOffsetSeconds)
         var lastTransition: Int64?
         for transition in file.transitions where transition.unixSeconds < Self.horizonSeconds {
-            // What lies before the horizon is one segment, which starts at Int64.min.
+            // What lies before the horizon is one stretch, which starts at Int64.min.
             let isInside = transition.unixSeconds > -Self.horizonSeconds
             builder.append(
                 from: isInside ? transition.unixSeconds : .min, offset: transition.offsetSeconds)
@@ -60,7 +60,7 @@ struct ZoneTimeline: Sendable {
         } else {
             cycleStartSeconds = nil
         }
-        segments = builder.segments()
+        stretches = builder.stretches()
     }
 
     /// The whole cycles by which to shift an instant back before looking it up, in seconds.
@@ -71,14 +71,14 @@ struct ZoneTimeline: Sendable {
         return elapsed.flooredQuotient(dividedBy: Self.cycleSeconds) * Self.cycleSeconds
     }
 
-    /// The index of the segment that an instant, shifted already, lies in.
-    func segmentIndex(at unixSeconds: Int64) -> Int {
-        // The last segment that starts at or before the instant; segment 0 always does.
+    /// The index of the stretch that an instant, shifted already, lies in.
+    func stretchIndex(at unixSeconds: Int64) -> Int {
+        // The last stretch that starts at or before the instant; stretch 0 always does.
         var low = 0
-        var high = segments.count
+        var high = stretches.count
         while high - low > 1 {
             let middle = (low + high) / 2
-            if segments[middle].startSeconds <= unixSeconds { low = middle } else { high = middle }
+            if stretches[middle].startSeconds <= unixSeconds { low = middle } else { high = middle }
         }
         return low
     }
@@ -88,20 +88,20 @@ struct ZoneTimeline: Sendable {
     /// Where that date was skipped it is the first instant of the next date that existed; where the
     /// clock was put back over midnight it is the first of the two midnights.
     func firstSecond(ofDayFrom dayNumber: Int64) -> Int64 {
-        // The first segment by whose end that day was shown: one before the first segment that had
+        // The first stretch by whose end that day was shown: one before the first stretch that had
         // it behind itself.
         var low = 0
-        var high = segments.count
+        var high = stretches.count
         while high - low > 1 {
             let middle = (low + high) / 2
-            if segments[middle].latestDayBefore < dayNumber { low = middle } else { high = middle }
+            if stretches[middle].latestDayBefore < dayNumber { low = middle } else { high = middle }
         }
-        let segment = segments[low]
-        return max(segment.startSeconds, dayNumber * 86_400 - segment.offsetSeconds)
+        let stretch = stretches[low]
+        return max(stretch.startSeconds, dayNumber * 86_400 - stretch.offsetSeconds)
     }
 }
 
-/// Collects a zone's offsets in ascending order and derives the segments.
+/// Collects a zone's offsets in ascending order and derives the stretches.
 struct ZoneTimelineBuilder {
     private var starts: [Int64]
     private var offsets: [Int64]
@@ -179,23 +179,23 @@ struct ZoneTimelineBuilder {
         }
     }
 
-    func segments() -> [ZoneTimeline.Segment] {
-        var segments: [ZoneTimeline.Segment] = []
-        segments.reserveCapacity(starts.count)
+    func stretches() -> [ZoneTimeline.Stretch] {
+        var stretches: [ZoneTimeline.Stretch] = []
+        stretches.reserveCapacity(starts.count)
         for (start, offset) in zip(starts, offsets) {
-            guard let last = segments.last else {
-                segments.append(
-                    ZoneTimeline.Segment(
+            guard let last = stretches.last else {
+                stretches.append(
+                    ZoneTimeline.Stretch(
                         startSeconds: start, offsetSeconds: offset, latestDayBefore: .min))
                 continue
             }
             if last.offsetSeconds == offset { continue }
             let dayBefore = (start - 1 + last.offsetSeconds).flooredQuotient(dividedBy: 86_400)
-            segments.append(
-                ZoneTimeline.Segment(
+            stretches.append(
+                ZoneTimeline.Stretch(
                     startSeconds: start, offsetSeconds: offset,
                     latestDayBefore: max(last.latestDayBefore, dayBefore)))
         }
-        return segments
+        return stretches
     }
 }
