@@ -97,9 +97,9 @@ package struct CounterClock: ~Copyable, Sendable {
     package func describe() -> (source: String, reason: String) {
         guard source.load(ordering: .relaxed) == ClockSource.kernel.rawValue else {
             #if arch(x86_64)
-            return ("tsc", "the kernel's clock source is the counter")
+                return ("tsc", "the kernel's clock source is the counter")
             #else
-            return ("cntvct", "the kernel's clock source is the counter")
+                return ("cntvct", "the kernel's clock source is the counter")
             #endif
         }
         if let distrust { return ("clock_gettime", distrust) }
@@ -119,11 +119,11 @@ package struct CounterClock: ~Copyable, Sendable {
         let length = fread(&line, 1, line.count, file)
         let name = String(decoding: line[..<length].prefix { $0 > 32 }, as: UTF8.self)
         #if arch(x86_64)
-        let trusted = "tsc"
+            let trusted = "tsc"
         #elseif arch(arm64)
-        let trusted = "arch_sys_counter"
+            let trusted = "arch_sys_counter"
         #else
-        let trusted = "a counter that this processor's port knows"
+            let trusted = "a counter that this processor's port knows"
         #endif
         return name == trusted ? nil : "the kernel's clock source is \(name), not \(trusted)"
     }

@@ -105,6 +105,8 @@ package struct StepCharge {
     package var place: UInt64 = 0
     package var laterAmount: Int64 = 0
     package var laterPlace: UInt64 = 0
+    /// Everything charged, additions to places that are not kept any more included.
+    package var total: Int64 = 0
 
     package init() {}
 }

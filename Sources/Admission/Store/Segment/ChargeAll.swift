@@ -182,7 +182,7 @@ extension ChargePlanReference {
         }
     }
 
-    private func isWorse(_ index: Int, _ verdict: Verdict, than worst: ChargeResult) -> Bool {
+    func isWorse(_ index: Int, _ verdict: Verdict, than worst: ChargeResult) -> Bool {
         func rank(_ refusal: Verdict.Refusal) -> Int {
             switch refusal {
             case .exceedsLimit: 2

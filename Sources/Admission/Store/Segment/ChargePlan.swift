@@ -1,7 +1,7 @@
 import Glibc
 import Synchronization
 
-/// What the limits of one definition are called and what the process knows of them.
+/// What a limit is called and what the process knows of it.
 ///
 /// Made once per distinct definition and parameters, kept as long as the store.
 package final class LimitNotes: Sendable {
@@ -51,7 +51,7 @@ package struct ChargeStep {
     /// The record's tag when the plan was made.
     var tag: UInt64
     /// Burst or limit.
-    var capacity: Int64
+    package var capacity: Int64
     /// Unowned: the store keeps it.
     var notes: Unmanaged<LimitNotes>
     var kind: LimitKindCode
@@ -71,13 +71,16 @@ package struct ChargeStep {
     /// Where the key's text lies behind the steps, in bytes from the plan's start, and its length.
     var textOffset: UInt32
     var textLength: UInt32
+    /// Interned, never freed.
+    package var policyName: UnsafePointer<CChar>?
+    package var limitName: UnsafePointer<CChar>?
 }
 
 /// The memory of a plan: a head of one cache line, then the steps.
 ///
 /// ```
 /// head:  core · version · flags · record · tag · interval · tolerance · farthest
-/// steps: 128 bytes each, in the order in which charges are taken (concurrency, then by address)
+/// steps: 192 bytes each, in the order in which charges are taken (concurrency, then by address)
 /// texts: the keys' attribute values, to find or make a key again that was reclaimed
 /// ```
 /// The head repeats the one step of a plan with a single bucket, so that such a decision touches
@@ -106,7 +109,7 @@ package struct ChargePlan {
 
     /// Bytes of the head and of a step.
     package static let headBytes = 128
-    package static let stepBytes = 128
+    package static let stepBytes = 192
     /// Limits that may apply to one gate.
     package static let maximumSteps = 256
 

@@ -35,6 +35,7 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
     ) -> StepOutcome {
         charge.pointee.amount = amount
         charge.pointee.laterAmount = 0
+        charge.pointee.total = amount
         switch pointee.kind {
         case .bucket: return takeBucket(amount, &moment)
         case .rolling: return takeRolling(amount, &moment, charge)

@@ -39,23 +39,23 @@ package final class Definition: Sendable {
     package struct Parameters: Sendable, Hashable {
         /// Bucket: units, period ns, burst. Rolling: limit, window ns, guard ns. Calendar: limit,
         /// unit, guard ns. Concurrency: limit, lease ns, max hold ns.
-        package var values: [Int64]
+        package var values: SIMD4<Int64>
         /// Steady nanoseconds at which they were loaded.
         package var loadedAt: Int64
 
         package init(_ kind: LimitKind, loadedAt: Int64) {
             self.loadedAt = loadedAt
             switch kind {
-            case .tokenBucket(let units, let period, let burst): values = [units, period, burst]
+            case .tokenBucket(let units, let period, let burst): values = [units, period, burst, 0]
             case .rollingWindow(let limit, let window, let guarding):
-                values = [limit, window, guarding]
+                values = [limit, window, guarding, 0]
             case .calendarWindow(let limit, let unit, _, let guarding):
-                values = [limit, Int64(unit.rawValue), guarding]
-            case .concurrency(let limit, let lease, let hold): values = [limit, lease, hold]
+                values = [limit, Int64(unit.rawValue), guarding, 0]
+            case .concurrency(let limit, let lease, let hold): values = [limit, lease, hold, 0]
             }
         }
 
-        init(values: [Int64], loadedAt: Int64) {
+        init(values: SIMD4<Int64>, loadedAt: Int64) {
             self.values = values
             self.loadedAt = loadedAt
         }
@@ -71,7 +71,10 @@ package final class Definition: Sendable {
     /// The parameters with a number: the current one's or the one's before.
     private func slot(_ number: UInt64) -> Parameters {
         let start = offset + Self.slots + Int(number & 1) * 64
-        let values = (0..<3).map { Int64(bitPattern: segment.word(start + $0 * 8).load()) }
+        var values = SIMD4<Int64>.zero
+        for index in 0..<3 {
+            values[index] = Int64(bitPattern: segment.word(start + index * 8).load())
+        }
         return Parameters(
             values: values, loadedAt: Int64(bitPattern: segment.word(start + 24).load()))
     }
@@ -102,10 +105,16 @@ package final class Definition: Sendable {
         version.store(before &+ 2)
     }
 
+    /// Number of the parameters under which every word is known to be kept.
+    var sweptNumber: UInt64 {
+        get { segment.word(offset + Self.slots + 56).load() }
+        set { segment.word(offset + Self.slots + 56).store(newValue) }
+    }
+
     private func writeSlot(_ number: UInt64, _ parameters: Parameters) {
         let start = offset + Self.slots + Int(number & 1) * 64
-        for (index, value) in parameters.values.enumerated() {
-            segment.word(start + index * 8).store(UInt64(bitPattern: value))
+        for index in 0..<3 {
+            segment.word(start + index * 8).store(UInt64(bitPattern: parameters.values[index]))
         }
         segment.word(start + 24).store(UInt64(bitPattern: parameters.loadedAt))
     }
@@ -134,9 +143,11 @@ extension Segment {
             word(new + 8).store(UInt64(kind.rawValue) << 32 | UInt64(identity.count))
             word(new + 16).store(0)
             word(new + 24).store(hash)
-            for (index, value) in parameters.values.enumerated() {
+            for index in 0..<3 {
+                let value = parameters.values[index]
                 word(new + 32 + index * 8).store(UInt64(bitPattern: value))
             }
+            word(new + 88).store(0)
             word(new + 56).store(UInt64(bitPattern: parameters.loadedAt))
             (base + new + 160).copyMemory(from: identity, byteCount: identity.count)
             if head.swap(first, UInt64(new / 16)) {

@@ -58,7 +58,8 @@ struct LeaseArray {
         return try makeBlock(segment, exactly: count)
     }
 
-    private static func makeBlock(_ segment: Segment, exactly count: Int) throws(StoreError) -> Int {
+    private static func makeBlock(_ segment: Segment, exactly count: Int) throws(StoreError) -> Int
+    {
         let offset = try segment.allocate(kind: .slots, bytes: KeyRecord.body + count * 8)
         for index in 0..<count { segment.word(offset + KeyRecord.body + index * 8).store(0) }
         segment.word(offset + 8).store(UInt64(count))
@@ -202,6 +203,13 @@ struct LeaseArray {
         return true
     }
 
+    /// Whether a claim still is the caller's and has not run out.
+    @inline(__always)
+    func isLive(_ claim: Claim, now: Int64) -> Bool {
+        let word = self.word(claim.offset).load()
+        return LeaseArray.isSame(word, claim.word) && LeaseSlots.isLive(word, now: now)
+    }
+
     /// Extends a claim that is still the caller's and has not run out.
     func renew(_ claim: Claim, expiry: UInt64, now: Int64) -> Bool {
         let slot = word(claim.offset)
@@ -229,6 +237,13 @@ struct LeaseArray {
             body(block, Int(word(block + 8).load()))
             block = Int(word(block).load()) * 16
         }
+    }
+
+    /// Slots of all blocks.
+    var capacity: Int64 {
+        var capacity: Int64 = 0
+        forEachBlock { _, count in capacity += Int64(count) }
+        return capacity
     }
 
     /// Leases live at an instant. O(slots).

@@ -256,7 +256,8 @@ extension RollingCells {
         let word = cell.load()
         guard RollingWindow.carries(word, epoch: stamp) else { return false }
         if !RollingWindow.isRetired(cell: word) {
-            guard !RollingWindow.isSealed(cell: word), view(window, now: now, limit: 0, amount: 0).used == 0,
+            guard !RollingWindow.isSealed(cell: word),
+                view(window, now: now, limit: 0, amount: 0).used == 0,
                 cell.swap(word, RollingWindow.retiredCell(epoch: stamp))
             else { return false }
         }

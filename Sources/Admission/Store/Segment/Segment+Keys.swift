@@ -177,8 +177,10 @@ extension Segment {
     /// The bytes of a key's attribute values.
     package func textBytes(of offset: Int, definition: Definition) -> UnsafeRawBufferPointer {
         let length = Int(word(offset + KeyRecord.hashAndLength).load() & 0xffff_ffff)
-        let start = offset + KeyRecord.textStart(
-            kind: definition.kind, ringCount: definition.ringCount)
+        let start =
+            offset
+            + KeyRecord.textStart(
+                kind: definition.kind, ringCount: definition.ringCount)
         return UnsafeRawBufferPointer(start: base + start, count: min(length, size - start))
     }
 }

@@ -2,26 +2,12 @@
 extension UnsafeMutablePointer where Pointee == ChargeStep {
     private var definition: Definition { pointee.notes.takeUnretainedValue().definition }
 
-    /// Brings a bucket's word under the parameters in force, where a reload left it behind.
-    ///
-    /// - Returns: the bucket in force and its parity; nil when the key is gone.
+    /// Brings the bucket's word under the parameters in force: see `Segment.convertBucket`.
     func convertBucket() -> (bucket: TokenBucket, parity: UInt64)? {
-        let definition = definition
-        while true {
-            let (number, parameters) = definition.parameters()
-            let word = state.load()
-            guard isCurrent, word != TokenBucket.retired else { return nil }
-            let bucket = parameters.bucket
-            let parity = number & 1
-            if word & 1 == parity { return (bucket, parity) }
-            let old = definition.previousParameters().bucket
-            // Another load in between would have changed the number, and the old slot with it.
-            guard definition.parameterNumber == number else { continue }
-            let new = bucket.converted(
-                word, from: old, now: parameters.loadedAt, parity: parity)
-            if state.swap(word, new) { return (bucket, parity) }
-            countRetry()
-        }
+        definition.segment.convertBucket(
+            KeyReference(
+                offset: pointee.record - definition.segment.base, tag: pointee.tag),
+            of: definition)
     }
 
     /// Gives `amount` units back to where they were charged; what has passed is dropped.
@@ -74,11 +60,17 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
         _ clock: StoreClock, _ change: (TokenBucket, UInt64, Int64, UInt64) -> UInt64
     ) -> Bool {
         while true {
-            guard let (bucket, parity) = convertBucket() else { return false }
             let word = state.load()
             guard isCurrent, word != TokenBucket.retired else { return false }
-            guard word & 1 == parity else { continue }
-            if state.swap(word, change(bucket, word, clock.now(), parity)) { return true }
+            // The word's parity says under which of the last two parameter sets it is kept.
+            var bucket = self.bucket.pointee
+            if word & 1 != pointee.detail {
+                guard let (converted, parity) = convertBucket() else { return false }
+                guard state.load() == word else { continue }
+                guard word & 1 == parity else { continue }
+                bucket = converted
+            }
+            if state.swap(word, change(bucket, word, clock.now(), word & 1)) { return true }
             countRetry()
         }
     }
@@ -128,7 +120,8 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
     func giveBack(_ charge: StepCharge, clock: StoreClock) {
         if pointee.kind == .concurrency {
             leases.release(
-                LeaseArray.Claim(offset: Int(charge.place), word: UInt64(bitPattern: charge.amount)))
+                LeaseArray.Claim(offset: Int(charge.place), word: UInt64(bitPattern: charge.amount))
+            )
         } else {
             refund(charge.amount, place: charge.place, clock: clock)
         }
@@ -226,5 +219,60 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
             verdict: verdict, used: used,
             fullAgainNanoseconds: used > 0 ? window.end &- moment.wall : 0,
             resetUnixNanoseconds: window.end)
+    }
+}
+
+/// What a permit does to its lease.
+extension UnsafeMutablePointer where Pointee == ChargeStep {
+    private func claim(of charge: StepCharge) -> LeaseArray.Claim {
+        LeaseArray.Claim(offset: Int(charge.place), word: UInt64(bitPattern: charge.amount))
+    }
+
+    /// Frees the slot; false when its lease had run out.
+    @inline(__always)
+    func releaseLease(_ charge: StepCharge, now: Int64) -> Bool {
+        let leases = self.leases
+        let isLive = leases.isLive(claim(of: charge), now: now)
+        return leases.release(claim(of: charge)) && isLive
+    }
+
+    func isLeaseLive(_ charge: StepCharge, now: Int64) -> Bool {
+        leases.isLive(claim(of: charge), now: now)
+    }
+
+    /// Extends the lease to `until` plus its length, no farther than the longest hold.
+    func renewLease(
+        _ charge: StepCharge, acquiredAt: Int64, now: Int64, until: Int64
+    ) -> Bool {
+        let lease = Int64(bitPattern: pointee.detail)
+        let hold = Int64(bitPattern: pointee.parameters.1)
+        let end = Swift.min(until.addingSaturated(lease), acquiredAt.addingSaturated(hold))
+        guard end > now else { return leases.isLive(claim(of: charge), now: now) }
+        let expiry = LeaseSlots.expiry(now: end, leaseNanoseconds: 0)
+        return leases.renew(claim(of: charge), expiry: expiry, now: now)
+    }
+}
+
+extension SegmentStore {
+    /// Books on a key that was reclaimed since the plan was made: it is found or made again.
+    ///
+    /// - Returns: the place; nil where there is no room for the key, which loses the excess.
+    package func exceedAnew(
+        _ amount: Int64, _ plan: ChargePlanReference, _ index: Int
+    ) -> UInt64? {
+        let step = plan.step(index)
+        let notes = step.pointee.notes.takeUnretainedValue()
+        var copy = step.pointee
+        for _ in 0..<3 {
+            let key = try? segment.findOrCreateKey(
+                notes.definition, text: plan.text(of: index),
+                seed: { self.seed(notes, cell: step.pointee.calendar) })
+            guard let key else { return nil }
+            copy.record = segment.base + key.offset
+            copy.tag = key.tag
+            let place = withUnsafeMutablePointer(to: &copy) { $0.exceed(amount, clock: clock) }
+            if let place { return place }
+        }
+        return nil
     }
 }
