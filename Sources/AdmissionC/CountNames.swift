@@ -84,8 +84,10 @@ enum CountNames {
             throw Refusal(
                 ADMISSION_E_INVALID_COUNT, "\(text) is no extra count: it has a place of its own")
         }
-        guard nameCount.add(1, ordering: .relaxed).newValue <= Int(ADMISSION_MAX_COUNT_NAMES) else {
-            nameCount.subtract(1, ordering: .relaxed)
+        // Counted after they are placed: who finds the bound reached finds the name as well, if it
+        // is another thread that has just added it. So the bound may be passed by one a thread.
+        guard nameCount.load(ordering: .acquiring) < Int(ADMISSION_MAX_COUNT_NAMES) else {
+            if let found = find(name, hash) { return found }
             throw Refusal(
                 ADMISSION_E_INVALID_COUNT,
                 "\(text) would be count name number \(ADMISSION_MAX_COUNT_NAMES + 1)")
@@ -100,7 +102,10 @@ enum CountNames {
             let place = places + (Int(truncatingIfNeeded: hash >> 8) + step) & (placeCount - 1)
             let placed = place.pointee.compareExchange(
                 expected: 0, desired: UInt(bitPattern: memory), ordering: .acquiringAndReleasing)
-            if placed.exchanged { return count }
+            if placed.exchanged {
+                nameCount.add(1, ordering: .releasing)
+                return count
+            }
             // Another thread may have added the same name meanwhile.
             if let entry = UnsafeRawPointer(bitPattern: placed.original),
                 match(entry, name, hash) != nil
@@ -109,7 +114,6 @@ enum CountNames {
             }
         }
         free(memory)
-        nameCount.subtract(1, ordering: .relaxed)
         return count
     }
 

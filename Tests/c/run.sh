@@ -74,6 +74,8 @@ done
 program statuses
 program permits
 program lifetimes
+program threads
+program names
 program allocations
 program processes
 program fuzz "${FUZZ_INPUTS:-400000}" "${FUZZ_SEED:-20260115}"
