@@ -73,7 +73,8 @@ private func leaveClosed(_ use: HandleTable.Use<LimiterEntry>) {
 private func failPermit(_ status: Int32, _ permit: UInt64) -> Int32 {
     let text =
         switch status {
-        case ADMISSION_E_ALREADY_COMPLETED: "permit \(permit) has ended before, or never was one"
+        case ADMISSION_E_ALREADY_COMPLETED: "permit \(permit) has ended before"
+        case ADMISSION_E_INVALID_HANDLE: "\(permit) is no permit of this limiter"
         case ADMISSION_E_NOT_OWNER: "permit \(permit) was acquired by another process"
         case ADMISSION_E_LEASE_EXPIRED:
             "the lease of permit \(permit) ran out before; its usage was settled"
