@@ -107,10 +107,11 @@
  * Start every struct with its INIT macro. `struct_size` is the size that the caller was compiled
  * with. Structs grow only at the end; the library reads and writes the fields that both sides know,
  * takes the INIT macro's value for the others, and returns ADMISSION_E_INVALID_STRUCT_SIZE for a size
- * below that of version 1 (ADMISSION_..._SIZE_1) or above 4096. Fields named `reserved` must be 0. In an array of
- * structs the first element's `struct_size` is the distance from each element to the next, and the
- * elements after it carry the same size. Only `admission_attribute` has no `struct_size` and never
- * grows. The layouts hold where pointers have 64 bits; nothing else is supported.
+ * below that of version 1 (ADMISSION_..._SIZE_1) or above 4096. Fields named `reserved` must be 0.
+ * In an array of structs the first element's `struct_size`, a multiple of 8, is the distance from
+ * each element to the next, and the elements after it carry the same size. Only
+ * `admission_attribute` has no `struct_size` and never grows. The layouts hold where pointers have 64
+ * bits; nothing else is supported.
  *
  * Status and reason numbers are never reused or given another meaning. Treat one that you do not
  * know as a failure (status) or as a refusal like any other (reason).
@@ -314,7 +315,7 @@ typedef struct admission_cost {
     int64_t requests;     /* INIT: 1 */
     int64_t input_tokens;
     int64_t output_tokens;
-    const char *priority;         /* a priority's name, or NULL; without effect before waiting exists */
+    const char *priority;         /* its name, or NULL; without effect before waiting exists */
     const admission_count *extra; /* not NULL where extra_count is above 0 */
 } admission_cost;
 
@@ -348,7 +349,7 @@ typedef struct admission_decision {
     int32_t store_mode;              /* ADMISSION_STORE_... */
     uint64_t permit;                 /* admitted by an acquire: not 0, to be ended once; else 0 */
     int64_t retry_after_ns;          /* 0 admitted, -1 never, -2 unknown, else from decided_at_ns on */
-    int64_t predicted_start_unix_ns; /* the decision's own instant when admitted, -1 never, -2 unknown */
+    int64_t predicted_start_unix_ns; /* decided_at_unix_ns when admitted, -1 never, -2 unknown */
     int64_t decided_at_ns;           /* steady */
     int64_t decided_at_unix_ns;      /* the same instant on the wall clock */
     int64_t limit;                   /* the most that one request could be admitted with */
