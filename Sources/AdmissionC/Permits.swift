@@ -8,7 +8,10 @@ import CAdmission
 public func admission_permit_complete(
     _ limiter: OpaquePointer!, _ permit: UInt64, _ usage: UnsafePointer<admission_usage>!
 ) -> admission_status {
-    withUsage(usage) { amounts in
+    if let amounts = plainAmounts(usage) {
+        return withPermit(limiter, permit) { $0.completePermit(permit, amounts) }
+    }
+    return withUsage(usage) { amounts in
         withPermit(limiter, permit) { $0.completePermit(permit, amounts) }
     }
 }
@@ -18,6 +21,9 @@ public func admission_permit_add(
     _ limiter: OpaquePointer!, _ permit: UInt64, _ usage: UnsafePointer<admission_usage>!
 ) -> admission_status {
     guard let usage else { return fail(.null("usage")) }
+    if let amounts = plainAmounts(usage) {
+        return withPermit(limiter, permit) { $0.addToPermit(permit, amounts) }
+    }
     return withUsage(usage) { amounts in
         withPermit(limiter, permit) { $0.addToPermit(permit, amounts) }
     }

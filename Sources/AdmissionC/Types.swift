@@ -41,10 +41,11 @@ func plainAmounts(_ cost: UnsafePointer<admission_cost>) -> CostAmounts? {
 func withCost(
     _ cost: UnsafePointer<admission_cost>?, _ body: (borrowing CostAmounts) -> Int32
 ) -> Int32 {
-    let none = UnsafeBufferPointer<CountAmount>(start: nil, count: 0)
     guard let cost else {
+        let none = UnsafeBufferPointer<CountAmount>(start: nil, count: 0)
         return body(CostAmounts(requests: 1, inputTokens: 0, outputTokens: 0, extra: none))
     }
+    if let amounts = plainAmounts(cost) { return body(amounts) }
     guard isStructSize(cost.pointee.struct_size, ADMISSION_COST_SIZE_1) else {
         return failStructSize(cost.pointee.struct_size, ADMISSION_COST_SIZE_1, "cost")
     }
@@ -57,12 +58,6 @@ func withCost(
             "a cost is 0 or more: requests \(requests), input_tokens \(inputTokens), "
                 + "output_tokens \(outputTokens)")
     }
-    if cost.pointee.extra_count == 0, cost.pointee.priority == nil {
-        return body(
-            CostAmounts(
-                requests: requests, inputTokens: inputTokens, outputTokens: outputTokens,
-                extra: none))
-    }
     if let priority = cost.pointee.priority, let refusal = refusal(ofPriority: priority) {
         return fail(refusal)
     }
@@ -74,17 +69,34 @@ func withCost(
     }
 }
 
-/// Hands the caller's usage to the body, NULL being the INIT macro's, or refuses it.
+/// The amounts of a usage that is NULL (as charged), or in order and without extra counts; nil for
+/// any other, which is `withUsage`'s. The hot path's share of it.
 @inline(__always)
+func plainAmounts(_ usage: UnsafePointer<admission_usage>?) -> UsageAmounts? {
+    let none = UnsafeBufferPointer<CountAmount>(start: nil, count: 0)
+    guard let usage else {
+        return UsageAmounts(
+            requests: -1, inputTokens: -1, outputTokens: -1, extra: none, isExact: true)
+    }
+    let requests = usage.pointee.requests
+    let inputTokens = usage.pointee.input_tokens
+    let outputTokens = usage.pointee.output_tokens
+    let exact = usage.pointee.exact
+    guard isStructSize(usage.pointee.struct_size, ADMISSION_USAGE_SIZE_1),
+        exact & ~1 == 0, usage.pointee.extra_count | usage.pointee.reserved == 0,
+        requests >= -1, inputTokens >= -1, outputTokens >= -1
+    else { return nil }
+    return UsageAmounts(
+        requests: requests, inputTokens: inputTokens, outputTokens: outputTokens,
+        extra: none, isExact: exact == 1)
+}
+
+/// Hands the caller's usage to the body, or refuses it.
 func withUsage(
     _ usage: UnsafePointer<admission_usage>?, _ body: (borrowing UsageAmounts) -> Int32
 ) -> Int32 {
-    let none = UnsafeBufferPointer<CountAmount>(start: nil, count: 0)
-    guard let usage else {
-        return body(
-            UsageAmounts(
-                requests: -1, inputTokens: -1, outputTokens: -1, extra: none, isExact: true))
-    }
+    if let amounts = plainAmounts(usage) { return body(amounts) }
+    guard let usage else { return fail(.null("usage")) }
     guard isStructSize(usage.pointee.struct_size, ADMISSION_USAGE_SIZE_1) else {
         return failStructSize(usage.pointee.struct_size, ADMISSION_USAGE_SIZE_1, "usage")
     }
@@ -103,12 +115,6 @@ func withUsage(
             ADMISSION_E_NEGATIVE_USAGE,
             "a usage is 0 or more, or -1 for as charged: requests \(requests), "
                 + "input_tokens \(inputTokens), output_tokens \(outputTokens)")
-    }
-    if usage.pointee.extra_count == 0 {
-        return body(
-            UsageAmounts(
-                requests: requests, inputTokens: inputTokens, outputTokens: outputTokens,
-                extra: none, isExact: exact == 1))
     }
     return withExtra(usage.pointee.extra, usage.pointee.extra_count, .usage) {
         body(
