@@ -202,7 +202,7 @@ typedef int32_t admission_status;
 
 /* Clocks: 700 to 799. */
 #define ADMISSION_E_NOT_MANUAL_CLOCK 700 /* advance or set_time on the system clock */
-#define ADMISSION_E_CLOCK_BACKWARDS 701  /* advance by less than 0 or past the end of time */
+#define ADMISSION_E_CLOCK_BACKWARDS 701  /* advance by less than 0 */
 
 /* A fault in the library: 900 to 999. */
 #define ADMISSION_E_INTERNAL 900
@@ -399,7 +399,7 @@ admission_status admission_limiter_close(admission_limiter *limiter);
 admission_status admission_limiter_reload(admission_limiter *limiter, const char *policy_json);
 
 /* Manual clock: moves steady and wall time forward by `ns`, 0 or more, and renews the leases of open
- * permits first, unless the heartbeat is manual.
+ * permits first, unless the heartbeat is manual. Steady time ends at 2^62 ns (100).
  * Statuses: 100, 103, 104, 700, 701. Since 0.1. */
 admission_status admission_limiter_advance(admission_limiter *limiter, int64_t ns);
 

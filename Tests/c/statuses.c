@@ -101,7 +101,7 @@ static void limiters(admission_limiter *limiter, admission_gate *gate) {
     CHECK_REFUSED(gate, admission_limiter_advance(limiter, INT64_MIN),
                   ADMISSION_E_CLOCK_BACKWARDS);
     CHECK_REFUSED(gate, admission_limiter_advance(limiter, INT64_MAX),
-                  ADMISSION_E_CLOCK_BACKWARDS);
+                  ADMISSION_E_INVALID_ARGUMENT);
     CHECK_REFUSED(gate, admission_limiter_set_time(limiter, -1), ADMISSION_E_INVALID_ARGUMENT);
     CHECK_STATUS(admission_limiter_advance(limiter, 0), ADMISSION_OK);
     CHECK_STATUS(admission_limiter_set_time(limiter, START_UNIX_NS), ADMISSION_OK);
