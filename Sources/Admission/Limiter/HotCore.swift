@@ -18,12 +18,16 @@ struct HotCore {
     let core: Unmanaged<LimiterCore>
 }
 
-/// A decision as plain data: what C's `admission_decision` is filled from.
+/// A decision as plain data, in the layout of C's `admission_decision`: the C boundary hands over
+/// the caller's own struct, since copying one costs as much as a compare-and-swap.
 package struct DecisionRecord {
+    /// The C caller's; never written here.
+    package var structSize: UInt32 = 0
     /// 1 admitted, 2 rejected.
     package var outcome: Int32 = 0
     /// `RejectionReason`, 0 when admitted.
     package var reason: Int32 = 0
+    package var storeMode: Int32 = StoreMode.memory.rawValue
     /// The permit's id, 0 where there is none.
     package var permit: UInt64 = 0
     /// 0 when admitted, -1 never, -2 unknown.
@@ -38,7 +42,6 @@ package struct DecisionRecord {
     /// Interned, never freed; nil where no limit applies.
     package var policyName: UnsafePointer<CChar>?
     package var limitName: UnsafePointer<CChar>?
-    package var storeMode: Int32 = StoreMode.memory.rawValue
 
     package init() {}
 }
