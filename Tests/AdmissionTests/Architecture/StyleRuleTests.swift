@@ -66,6 +66,14 @@ struct StyleRuleTests {
         #expect(StyleRules.unfinishedWork(in: planted).map(\.line) == [1])
     }
 
+    @Test("a forced optional is found; C's pointer parameters are none")
+    func forcedOptionals() {
+        let text = "func f(_ a: Pointer!, b: Other!) -> Int\nlet c = a!.b != d\nlet e = !g"
+        #expect(StyleRules.forcedOptionals(in: file(text)).map(\.line) == [1, 2])
+        let boundary = CheckoutFile(path: "Sources/AdmissionC/A.swift", text: text)
+        #expect(StyleRules.forcedOptionals(in: boundary).map(\.line) == [2])
+    }
+
     @Test("an unchecked conformance without a reason is found")
     func unchecked() {
         let planted = file(
@@ -108,6 +116,6 @@ struct StyleRuleTests {
     func names() {
         let planted = file("struct KeyManager {}\nenum Duration {}\nstruct UserInfo {}\n")
         #expect(StyleRules.emptyNames(in: planted).map(\.line) == [1, 2, 3])
-        #expect(StyleRules.emptyNames(in: file("struct Managers {}")).isEmpty)
+        #expect(StyleRules.emptyNames(in: file("struct Managers {\n    enum Window {}\n}")).isEmpty)
     }
 }

@@ -51,7 +51,22 @@ enum StyleRules {
         }
     }
 
-    /// Types whose name says nothing, or says what Swift's own types say.
+    /// Optionals that are unwrapped by force.
+    ///
+    /// The functions that implement the header take `Type!`, as the compiler imports C's pointers;
+    /// their parameters say so in `AdmissionC`, and nothing is unwrapped there.
+    static func forcedOptionals(in file: CheckoutFile) -> [Finding] {
+        let isBoundary = file.path.hasPrefix("Sources/AdmissionC/")
+        return file.source.code.enumerated().compactMap { index, line in
+            let code =
+                isBoundary
+                ? line.replacing(/(: |-> )[A-Z][\w<>]*!(?=[,)]|\s*(\{|$))/, with: "") : line
+            guard code.contains(/[\w)\]>]!(?!=)/) else { return nil }
+            return Finding(path: file.path, line: index + 1, text: "an optional forced")
+        }
+    }
+
+    /// Types whose name says nothing, or, at the top of a file, what Swift's own types say.
     static func emptyNames(in file: CheckoutFile) -> [Finding] {
         let empty =
             /(Manager|Handler|Helper|Helpers|Util|Utils|Utility|Service|Context|Info|Data|Item|Backend|Impl|Base|Common|Misc)$/
@@ -60,9 +75,8 @@ enum StyleRules {
             "Token", "Bucket", "Window", "Rate",
         ]
         return TypeDeclaration.all(in: file.source).compactMap { declaration in
-            guard declaration.name.contains(empty) || taken.contains(declaration.name) else {
-                return nil
-            }
+            let isTaken = !declaration.isNested && taken.contains(declaration.name)
+            guard declaration.name.contains(empty) || isTaken else { return nil }
             return Finding(
                 path: file.path, line: declaration.line, text: "a type named \(declaration.name)")
         }

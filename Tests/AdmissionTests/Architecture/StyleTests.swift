@@ -28,7 +28,7 @@ struct StyleTests {
         let forced = Self.sources.flatMap { file in
             StyleRules.code(/\b(try|as)!/, in: file, says: "forced")
                 + StyleRules.code(/\bfatalError\b/, in: file, says: "fatalError")
-                + StyleRules.code(/[\w)\]]!(?!=)/, in: file, says: "an optional forced")
+                + StyleRules.forcedOptionals(in: file)
         }
         #expect(forced == [])
     }
