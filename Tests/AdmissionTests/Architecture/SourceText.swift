@@ -1,7 +1,7 @@
 /// A source file cut into what is code and what is comment, with every line where it was.
 ///
-/// Reads Swift; close enough for C, whose strings and comments are a subset. It does not know
-/// regular-expression literals between slashes.
+/// Reads Swift; close enough for C, whose strings and comments are a subset. A regular expression
+/// between slashes counts as a string where it begins an argument, an operand or a line.
 struct SourceText: Sendable {
     /// The code alone: comments and the text of strings are blank, interpolations are kept.
     let code: [String]
@@ -50,6 +50,8 @@ private struct Scanner {
                 scanBlockComment()
             } else if byte == UInt8(ascii: "\"") || (byte == UInt8(ascii: "#") && opensRawString) {
                 scanString()
+            } else if byte == UInt8(ascii: "/"), let end = endOfPattern {
+                position = end
             } else {
                 if byte == UInt8(ascii: "(") { depth += 1 }
                 if byte == UInt8(ascii: ")") { depth -= 1 }
@@ -109,6 +111,23 @@ private struct Scanner {
                 position += 1
             }
         }
+    }
+
+    /// Where the pattern that begins here ends, on the same line, or nil where it is a division.
+    private var endOfPattern: Int? {
+        let line = code[..<position].reversed().prefix { $0 != UInt8(ascii: "\n") }
+        if let before = line.first(where: { $0 != UInt8(ascii: " ") }),
+            !"(,=[{:?&|".utf8.contains(before)
+        {
+            return nil
+        }
+        var next = position + 1
+        if next < bytes.count, bytes[next] == UInt8(ascii: " ") { return nil }
+        while next < bytes.count, bytes[next] != UInt8(ascii: "\n") {
+            if bytes[next] == UInt8(ascii: "/") { return next + 1 }
+            next += bytes[next] == UInt8(ascii: "\\") ? 2 : 1
+        }
+        return nil
     }
 
     private var opensRawString: Bool {

@@ -31,6 +31,14 @@ struct StyleRuleTests {
         #expect(source.code[3] == "let b = 1")
     }
 
+    @Test("a pattern between slashes is blank, a division is code")
+    func pattern() {
+        let source = SourceText("f(/a{\\/(/, 1)\nlet b = c / d / (e)\n  /^x$/")
+        #expect(source.code[0].filter { $0 != " " } == "f(,1)")
+        #expect(source.code[1] == "let b = c / d / (e)")
+        #expect(source.code[2].isBlank)
+    }
+
     @Test("functions are measured to their last brace")
     func functionLength() {
         let source = SourceText(

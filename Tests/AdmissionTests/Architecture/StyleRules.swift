@@ -60,7 +60,7 @@ enum StyleRules {
         return file.source.code.enumerated().compactMap { index, line in
             let code =
                 isBoundary
-                ? line.replacing(/(: |-> )[A-Z][\w<>]*!(?=[,)]|\s*(\{|$))/, with: "") : line
+                ? line.replacing(/(: |-> )[A-Z][\w<>?]*!(?=[,)]|\s*(\{|$))/, with: "") : line
             guard code.contains(/[\w)\]>]!(?!=)/) else { return nil }
             return Finding(path: file.path, line: index + 1, text: "an optional forced")
         }
