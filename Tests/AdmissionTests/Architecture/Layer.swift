@@ -72,20 +72,16 @@ struct LayerMap {
         for file in files ?? self.files {
             let shadowed = file.layer.flatMap { nestedNames[$0] } ?? []
             for (index, line) in file.source.code.enumerated() {
-                for name in Self.names(in: line) where !shadowed.contains(name) {
-                    guard let owner = owners[name], !isAllowed(file, owner) else { continue }
+                for (name, isMember) in line.typeNames where !isMember {
+                    guard let owner = owners[name], !shadowed.contains(name),
+                        !isAllowed(file, owner)
+                    else { continue }
                     found.append(
                         LayerViolation(path: file.path, line: index + 1, type: name, owner: owner))
                 }
             }
         }
         return found
-    }
-
-    private static func names(in line: String) -> [String] {
-        line.matches(of: /(Admission\.|\.)?\b([A-Z][A-Za-z0-9_]*)\b/).compactMap { match in
-            match.output.1 == "." ? nil : String(match.output.2)
-        }
     }
 }
 
@@ -97,12 +93,15 @@ struct TypeDeclaration {
     let isPrivate: Bool
 
     static func all(in source: SourceText) -> [TypeDeclaration] {
+        let keywords: [StaticString] = [
+            "struct ", "class ", "enum ", "protocol ", "actor ", "typealias ",
+        ]
+        let pattern =
+            /(?:^|\s)(?:struct|class|enum|protocol|actor|typealias)\s+([A-Z][A-Za-z0-9_]*)/
         var depth = 0
         var found: [TypeDeclaration] = []
         for (index, line) in source.code.enumerated() {
-            let pattern =
-                /(?:^|\s)(?:struct|class|enum|protocol|actor|typealias)\s+([A-Z][A-Za-z0-9_]*)/
-            for match in line.matches(of: pattern) {
+            for match in keywords.contains(where: line.mentions) ? line.matches(of: pattern) : [] {
                 found.append(
                     TypeDeclaration(
                         name: String(match.output.1), line: index + 1, isNested: depth > 0,

@@ -9,19 +9,23 @@ struct Finding: Hashable, CustomStringConvertible {
 
 /// The style rules that a machine can see, each a search through one file.
 enum StyleRules {
-    /// The lines of code that contain the pattern.
+    /// The lines of code that contain the pattern, of which `word` is a part.
     static func code(
-        _ pattern: some RegexComponent, in file: CheckoutFile, says text: String
+        _ pattern: some RegexComponent, around word: StaticString, in file: CheckoutFile,
+        says text: String
     ) -> [Finding] {
         file.source.code.enumerated().compactMap { index, line in
-            line.contains(pattern) ? Finding(path: file.path, line: index + 1, text: text) : nil
+            line.mentions(word) && line.contains(pattern)
+                ? Finding(path: file.path, line: index + 1, text: text) : nil
         }
     }
 
     /// Marks of unfinished work that name no issue.
     static func unfinishedWork(in file: CheckoutFile) -> [Finding] {
-        file.source.comments.enumerated().compactMap { index, line in
-            guard line.contains(/\b(TODO|FIXME|XXX|HACK)\b/), !line.contains(/#\d+/) else {
+        let mark = /\b(TODO|FIXME|XXX|HACK)\b/
+        let issue = /#\d+/
+        return file.source.comments.enumerated().compactMap { index, line in
+            guard line.contains(mark), !line.contains(issue) else {
                 return nil
             }
             return Finding(path: file.path, line: index + 1, text: "unfinished without an issue")
@@ -31,10 +35,9 @@ enum StyleRules {
     /// Checks that the compiler was told to leave out, with no comment that says why.
     static func uncheckedWithoutReason(in file: CheckoutFile) -> [Finding] {
         let source = file.source
+        let unchecked = /@unchecked\s+Sendable|nonisolated\(unsafe\)/
         return source.code.indices.compactMap { index in
-            guard source.code[index].contains(/@unchecked\s+Sendable|nonisolated\(unsafe\)/) else {
-                return nil
-            }
+            guard source.code[index].contains(unchecked) else { return nil }
             let reasons = source.comments[max(0, index - 1)...index]
             guard reasons.allSatisfy({ $0.isBlank }) else { return nil }
             return Finding(path: file.path, line: index + 1, text: "unchecked, and no reason given")
@@ -58,6 +61,7 @@ enum StyleRules {
     static func forcedOptionals(in file: CheckoutFile) -> [Finding] {
         let isBoundary = file.path.hasPrefix("Sources/AdmissionC/")
         return file.source.code.enumerated().compactMap { index, line in
+            guard line.mentions("!") else { return nil }
             let code =
                 isBoundary
                 ? line.replacing(/(: |-> )[A-Z][\w<>?]*!(?=[,)]|\s*(\{|$))/, with: "") : line
@@ -91,13 +95,18 @@ enum StyleRules {
         var depth = 0
         var found: [Finding] = []
         for (index, line) in source.code.enumerated() {
-            let isCase = enumDepths.last == depth && line.contains(/^\s*(indirect\s+)?case\s/)
-            let isPublic = line.contains(
-                /\bpublic\s+(?!extension|package|internal|private)[a-z@(~ ]*\b(func|var|let|struct|class|enum|protocol|actor|init|subscript|typealias|static|mutating|consuming)\b/
-            )
-            let isWitness = line.contains(
-                /\b(var\s+(description|debugDescription|hashValue)\b|func\s+(==|<|hash\b))/)
-            if (isCase || isPublic) && !isWitness && !hasDocumentation(above: index, in: source) {
+            let isCase =
+                enumDepths.last == depth && line.mentions("case ")
+                && line.contains(/^\s*(indirect\s+)?case\s/)
+            let mayBePublic = line.mentions("public ")
+            let isPublic =
+                mayBePublic
+                && line.contains(
+                    /\bpublic\s+(?!extension|package|internal|private)[a-z@(~ ]*\b(func|var|let|struct|class|enum|protocol|actor|init|subscript|typealias|static|mutating|consuming)\b/
+                )
+            if (isCase || isPublic) && !isWitness(line)
+                && !hasDocumentation(above: index, in: source)
+            {
                 found.append(Finding(path: file.path, line: index + 1, text: "no doc comment"))
             }
             for byte in line.utf8 {
@@ -109,11 +118,17 @@ enum StyleRules {
                     }
                 }
             }
-            if line.contains(/\bpublic\s+(indirect\s+)?enum\b/) && !line.contains("}") {
+            if mayBePublic && !line.mentions("}")
+                && line.contains(/\bpublic\s+(indirect\s+)?enum\b/)
+            {
                 enumDepths.append(depth)
             }
         }
         return found
+    }
+
+    private static func isWitness(_ line: String) -> Bool {
+        line.contains(/\b(var\s+(description|debugDescription|hashValue)\b|func\s+(==|<|hash\b))/)
     }
 
     private static func hasDocumentation(above index: Int, in source: SourceText) -> Bool {
@@ -130,8 +145,9 @@ struct FunctionExtent {
     let length: Int
 
     static func all(in source: SourceText) -> [FunctionExtent] {
-        source.code.indices.compactMap { index in
-            guard
+        let keywords: [StaticString] = ["func ", "init", "subscript"]
+        return source.code.indices.compactMap { index in
+            guard keywords.contains(where: source.code[index].mentions),
                 source.code[index].contains(
                     /^\s*[\w@(): ]*\b(func\s+\S|init[?(<]|init\s*\(|deinit\b|subscript\s*[(<])/),
                 !source.code[index].contains(/^\s*(return|let|var|self|super|try|case|if|guard)\b/),

@@ -26,8 +26,9 @@ struct StyleTests {
     @Test("the library never traps on purpose and forces nothing")
     func nothingForced() {
         let forced = Self.sources.flatMap { file in
-            StyleRules.code(/\b(try|as)!/, in: file, says: "forced")
-                + StyleRules.code(/\bfatalError\b/, in: file, says: "fatalError")
+            StyleRules.code(/\b(try|as)!/, around: "!", in: file, says: "forced")
+                + StyleRules.code(
+                    /\bfatalError\b/, around: "fatalError", in: file, says: "fatalError")
                 + StyleRules.forcedOptionals(in: file)
         }
         #expect(forced == [])
@@ -36,7 +37,9 @@ struct StyleTests {
     @Test("the library imports no Foundation and no Dispatch")
     func smallImports() {
         let pattern = /^\s*(@\w+\s+)*import\s+(Foundation\w*|Dispatch)\b/
-        let imports = Self.sources.flatMap { StyleRules.code(pattern, in: $0, says: "imported") }
+        let imports = Self.sources.flatMap {
+            StyleRules.code(pattern, around: "import", in: $0, says: "imported")
+        }
         #expect(imports == [])
     }
 
@@ -53,7 +56,9 @@ struct StyleTests {
     @Test("no test sleeps")
     func noSleep() {
         let pattern = /\b(u|nano|clock_nano)?sleep\s*\(/
-        let sleeps = Checkout.allTests.flatMap { StyleRules.code(pattern, in: $0, says: "sleeps") }
+        let sleeps = Checkout.allTests.flatMap {
+            StyleRules.code(pattern, around: "sleep", in: $0, says: "sleeps")
+        }
         #expect(sleeps == [])
         #expect(!Checkout.allTests.isEmpty)
     }
