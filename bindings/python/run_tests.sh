@@ -44,6 +44,7 @@ if PATH=$path command -v swift >/dev/null; then
 fi
 alone() {
     (cd "$away" && env -i PATH="$path" HOME="$away" LANG=C.UTF-8 PYTHONDONTWRITEBYTECODE=1 \
+        ADMISSION_SCENARIOS="$away/checkout/Tests/scenarios/core.cases" \
         ADMISSION_TEST_CHECKOUT="$away/checkout" ADMISSION_TEST_INSTALLED="$venv" "$@")
 }
 alone python -c 'import admission, sys
