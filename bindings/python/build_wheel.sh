@@ -21,7 +21,9 @@ if [ -n "$foreign" ]; then
     exit 1
 fi
 glibc=$(objdump -T "$library" | grep -o 'GLIBC_2\.[0-9]*' | sort -V | tail -1)
-platform=manylinux_2_${glibc#GLIBC_2.}_$(uname -m)
+glibc_minor=${glibc#GLIBC_2.}
+# Below 2.17, the oldest that a manylinux tag is used for today, older libraries run on newer systems.
+platform=manylinux_2_$((glibc_minor < 17 ? 17 : glibc_minor))_$(uname -m)
 
 venv=$root/build/wheel-venv
 if ! "$venv/bin/python" -c 'import setuptools; assert int(setuptools.__version__.split(".")[0]) >= 77' \
