@@ -30,7 +30,7 @@ trap 'rm -rf "$away"' EXIT
 cp -r "$here/tests" "$here/pyproject.toml" "$here/bench_call.py" "$away/"
 cp "$here/README.md" "$away/binding-README.md"
 # What the tests share with those of the other languages.
-for shared in README.md Tests/scenarios Examples include; do
+for shared in Tests/scenarios Examples/python Examples/policies include; do
     if [ -e "$root/$shared" ]; then
         mkdir -p "$away/checkout/$(dirname "$shared")"
         cp -r "$root/$shared" "$away/checkout/$shared"

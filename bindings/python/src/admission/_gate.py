@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Callable, Optional, Union, cast
 
 from . import _bindings as c
 from ._bindings import try_acquire as _try_acquire
+from ._bindings import try_charge as _try_charge
 from ._call import COST_INPUT_TOKENS, COST_OUTPUT_TOKENS, MAX_POOLED, PERMIT, Call, pointer
 from ._decision import Decision, NotSent, Permit, Rejected
 from ._errors import ArgumentError, ArgumentTypeError, Status
@@ -67,20 +68,9 @@ class Gate:
         ):
             cost = _cost(requests, input_tokens, output_tokens, extra, counts)
             return self._decide(_try_acquire, cost, _checked_not_sent(not_sent))
-        try:
-            call = self._free.pop()
-        except IndexError:
-            call = Call(self._limiter_argument)
-        words = call.words
-        try:
-            words[COST_INPUT_TOKENS] = input_tokens
-            words[COST_OUTPUT_TOKENS] = output_tokens
-        except OverflowError:
-            c.int64("input_tokens", input_tokens)
-            c.int64("output_tokens", output_tokens)
-            raise
+        call = self._filled_call(input_tokens, output_tokens)
         status = _try_acquire(self._argument, call.cost, call.decision)
-        if words[PERMIT]:
+        if call.words[PERMIT]:
             permit = Permit()
             permit._raw = call.copy_decision()
             permit._gate = self
@@ -133,8 +123,17 @@ class Gate:
 
         A gate with a concurrency limit raises ``concurrency_needs_permit``.
         """
-        cost = _cost(requests, input_tokens, output_tokens, extra, counts)
-        return self._decide(c.try_charge, cost, _NONE)
+        if (
+            requests is not _ONE
+            or type(input_tokens) is not int
+            or type(output_tokens) is not int
+            or extra is not None
+            or counts
+        ):
+            cost = _cost(requests, input_tokens, output_tokens, extra, counts)
+            return self._decide(_try_charge, cost, _NONE)
+        call = self._filled_call(input_tokens, output_tokens)
+        return self._without_permit(call, _try_charge(self._argument, call.cost, call.decision))
 
     def explain(
         self,
@@ -153,6 +152,22 @@ class Gate:
         cost, _kept = _cost(requests, input_tokens, output_tokens, extra, counts)
         text = c.read_text(c.gate_explain, self._argument, ctypes.byref(cost))
         return cast("dict[str, Any]", json.loads(text))
+
+    def _filled_call(self, input_tokens: int, output_tokens: int) -> Call:
+        """A frame with the cost that most calls have: one request, and tokens."""
+        try:
+            call = self._free.pop()
+        except IndexError:
+            call = Call(self._limiter_argument)
+        words = call.words
+        try:
+            words[COST_INPUT_TOKENS] = input_tokens
+            words[COST_OUTPUT_TOKENS] = output_tokens
+        except OverflowError:
+            c.int64("input_tokens", input_tokens)
+            c.int64("output_tokens", output_tokens)
+            raise
+        return call
 
     def _decide(
         self,
