@@ -61,7 +61,7 @@ def test_never_and_unknown_have_no_instant(open_limiter: Open) -> None:
 
 
 def test_where_no_limit_applies_there_is_no_name(open_limiter: Open) -> None:
-    document = policy({**requests(), "count": "images"})
+    document = policy(requests(), match={"project": "acme"})
     decision = open_limiter(document).gate().try_charge()
     assert decision and decision.permit is None
     assert decision.limit_name is None and decision.policy_name is None

@@ -27,7 +27,7 @@ def test_the_readme_of_the_package_runs(capsys: pytest.CaptureFixture[str]) -> N
     (block,) = python_blocks(text)
     names: dict[str, object] = {}
     exec(compile(block, "README.md", "exec"), names)
-    assert capsys.readouterr().out == "admitted: chat/rpm, 8 of 10 left\n"
+    assert capsys.readouterr().out == "admitted: chat/parallel, 3 of 4 left\n"
 
 
 def test_the_docstring_of_the_package_runs(

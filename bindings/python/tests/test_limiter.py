@@ -36,7 +36,7 @@ def test_each_set_of_attributes_has_counters_of_its_own(open_limiter: Open) -> N
         ({1: "a"}, "invalid_attribute", "name is 1"),
         ({"project": "\udcff"}, "invalid_utf8", "'project': character 0"),
         ({"project": "a", "": "b"}, "invalid_attribute", ""),
-        ({"project": "x" * 5_000}, "invalid_attribute", "project"),
+        ({"project": "x" * 5_000}, "invalid_attribute", "4096 bytes"),
         ({"project": "a", **{f"a{n}": "" for n in range(64)}}, "invalid_attribute", "64"),
         ("project", "invalid_attribute", "a mapping is needed"),
     ],

@@ -22,6 +22,7 @@ _MAX_DEPTH = 64
 _MAX_NODES = 1_000_000
 _SUFFIXES = (".json", ".yaml", ".yml")
 _DECIMAL = re.compile(r"[-+]?(0|[1-9][0-9]*)")
+_FRACTION = re.compile(r"[-+]?[0-9]+\.[0-9]*([eE][-+][0-9]+)?")
 _YAML = "tag:yaml.org,2002:"
 
 
@@ -138,11 +139,8 @@ class _Converter:
             return text.lower() in ("true", "yes", "on")
         if kind == "int" and _DECIMAL.fullmatch(text) and len(text) <= 4_000:
             return int(text)
-        if kind == "float":
-            try:
-                return self.finite(float(text.replace("_", "")), path)
-            except ValueError:
-                pass
+        if kind == "float" and _FRACTION.fullmatch(text):
+            return self.finite(float(text), path)
         # YAML 1.1 reads 010 as 8, 1:30 as 90 and 2024-01-01 as a date: better say so than guess.
         raise self.error(
             path,
