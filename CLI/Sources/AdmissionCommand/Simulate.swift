@@ -106,7 +106,9 @@ struct Simulate: ParsableCommand {
             )
             print(view.text)
         }
-        if report.violationCount > 0 { throw Failure(.refused) }
+        guard report.violationCount == 0 else {
+            throw Failure(.refused, "the limiter exceeded a limit: this is a fault of its own")
+        }
     }
 }
 
