@@ -23,10 +23,14 @@ public struct DecisionLog: Sendable, Hashable {
         public var caller: Int
         /// The decision's own instant, in nanoseconds after the workload's start.
         public var atNanoseconds: Int64
+        /// Requests of the cost or usage.
         public var requests: Int64
+        /// Input tokens of the cost or usage.
         public var inputTokens: Int64
+        /// Output tokens of the cost or usage.
         public var outputTokens: Int64
 
+        /// An entry; by default one request without tokens, of the only caller.
         public init(
             _ event: Event, call: Int, caller: Int = 0, atNanoseconds: Int64, requests: Int64 = 1,
             inputTokens: Int64 = 0, outputTokens: Int64 = 0
@@ -56,6 +60,7 @@ public struct DecisionLog: Sendable, Hashable {
     /// What happened, in order.
     public private(set) var entries: [Entry] = []
 
+    /// An empty log.
     public init() {}
 
     /// Adds what happened next.

@@ -15,7 +15,9 @@
 public struct InvariantChecker: Sendable {
     /// A call that was admitted though a limit had no room for it.
     public struct Violation: Sendable, Hashable, CustomStringConvertible {
+        /// The policy that declares the limit.
         public let policyName: String
+        /// The limit.
         public let limitName: String
         /// The call, as an index into the workload's arrivals.
         public let call: Int

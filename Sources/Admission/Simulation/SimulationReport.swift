@@ -80,7 +80,9 @@ public struct SimulationReport: Sendable {
 public struct RejectionSummary: Sendable, Hashable {
     /// Nil where the decision named no limit.
     public let policyName: String?
+    /// Nil likewise.
     public let limitName: String?
+    /// Why the limit turned them away.
     public let reason: RejectionReason
     /// How many calls, at least one.
     public internal(set) var count: Int
@@ -92,6 +94,7 @@ public struct RejectionSummary: Sendable, Hashable {
 
 /// What one limit held in the course of a simulation.
 public struct LimitSummary: Sendable, Hashable {
+    /// The policy that declares it.
     public let policyName: String
     /// The limit as the policy declares it.
     public let limit: Limit
@@ -148,8 +151,11 @@ public struct LimitSummary: Sendable, Hashable {
 
 /// How much traffic there was, and its busiest minute: any 60 seconds, not one of the clock.
 public struct TrafficSummary: Sendable, Hashable {
+    /// How many calls.
     public internal(set) var calls = 0
+    /// Input tokens of all calls, as their callers expected.
     public internal(set) var inputTokens: Int64 = 0
+    /// Output tokens likewise.
     public internal(set) var outputTokens: Int64 = 0
     /// The most calls in 60 seconds.
     public internal(set) var busiestMinuteCalls = 0

@@ -22,6 +22,7 @@ public struct Simulator: Sendable {
         /// The most calls in flight at once; one more is the error `permitTableFull`.
         public var permitCapacity: Int = 65_536
 
+        /// The defaults above.
         public init() {}
     }
 

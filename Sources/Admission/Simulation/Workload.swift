@@ -18,6 +18,7 @@ public struct Workload: Sendable, Hashable {
         /// Who called: an index into `Workload.callers`.
         public var caller: Int
 
+        /// A call; ranges are checked by the workload.
         public init(
             offsetNanoseconds: Int64, inputTokens: Int64, outputTokens: Int64, caller: Int = 0
         ) {
