@@ -81,9 +81,9 @@ private struct CheckedFile {
         }
         var table = TextTable([("applies", .left), ("bound", .left), ("key", .left)])
         for row in explanation.limits {
-            let limit = file.limit(policy: row.policyName, name: row.limitName)
+            let limit = file.limit(policy: row.policy, name: row.limit)
             table.add([
-                TextTable.Cell("\(row.policyName) · \(row.limitName)"),
+                TextTable.Cell("\(row.policy) · \(row.limit)"),
                 TextTable.Cell(limit.map(Wording.limit) ?? ""),
                 TextTable.Cell(row.key.isEmpty ? "one for all" : Wording.attributes(row.key)),
             ])

@@ -15,9 +15,9 @@ struct ExplanationView {
             ("key", .left),
         ])
         for row in explanation.limits {
-            let limit = file.limit(policy: row.policyName, name: row.limitName)
+            let limit = file.limit(policy: row.policy, name: row.limit)
             table.add([
-                TextTable.Cell("\(row.policyName) · \(row.limitName)"),
+                TextTable.Cell("\(row.policy) · \(row.limit)"),
                 TextTable.Cell(limit.map(Wording.limit) ?? ""),
                 TextTable.Cell(Wording.number(row.used)),
                 TextTable.Cell(Wording.number(row.remaining)), outcome(row),
@@ -38,7 +38,7 @@ struct ExplanationView {
 
     private var unused: [String] {
         explanation.unused.map { row in
-            Terminal.styled("  \(row.policyName) · \(row.limitName): \(row.why)", .dim)
+            Terminal.styled("  \(row.policy) · \(row.limit): \(row.why)", .dim)
         }
     }
 }
