@@ -269,6 +269,7 @@ class Run:
         while True:
             outcome = self.ask(gate, self.amounts(words))
             admitted += outcome.ok
+            assert admitted < 1_000_000, f"{self.line}: no end in sight"
             if not outcome.ok:
                 assert outcome.retry > 0, f"{self.line}: no wait to advance by"
                 if self.elapsed + outcome.retry > end:
