@@ -18,5 +18,10 @@ for language in swift c python; do
         failed=1
     fi
 done
-[ "$failed" -eq 0 ] && echo "scenarios: swift, c and python ran the same $(echo "$expected" | wc -w) ids"
+if [ "$failed" -eq 0 ]; then
+    echo "scenarios: swift, c and python ran the same $(echo "$expected" | wc -w) ids"
+    echo "1 passed, 0 failed"
+else
+    echo "0 passed, 1 failed"
+fi
 exit "$failed"
