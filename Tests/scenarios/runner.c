@@ -1,5 +1,6 @@
 /* Runs the shared table of scenarios through admission.h: `runner core.cases [ID…]`. Prints the ids
- * that it ran on one line, and how many cases passed and failed. */
+ * that it ran on one line, and how many cases passed and failed. `runner --to-fail refused.cases`
+ * passes the cases that do not hold. */
 #define _POSIX_C_SOURCE 200809L
 
 #include "law.h"
@@ -301,8 +302,9 @@ static void run_step(run_state *run, const char *line) {
         *arrow = '\0';
     }
     snprintf(words_left, sizeof words_left, "%s", run->left);
-    memset(left, 0, sizeof left);
     int lefts = split(words_left, left), rights = split(words_right, right), before = run->compared;
+    for (int i = lefts; i < MAX_WORDS; i++) left[i] = ""; /* a step asks for what it needs */
+    for (int i = rights; i < MAX_WORDS; i++) right[i] = "";
     for (size_t i = 0; i < sizeof step_kinds / sizeof *step_kinds; i++) {
         if (strcmp(step_kinds[i].verb, left[0]) != 0) continue;
         step_kinds[i].act(run, left, lefts, right, rights);
@@ -331,34 +333,52 @@ static int run_case(const scenario *each, const char *opening) {
     return holds;
 }
 
-int main(int count, char **arguments) {
-    static scenario_table table;
-    int passed = 0, failed = 0;
-    const char *path = getenv("ADMISSION_SCENARIOS");
-    read_table(count > 1 ? arguments[1] : path != NULL ? path : "core.cases", &table);
-    char ran[MAX_IDS] = {0};
-    for (int i = 0; i < table.case_count; i++) {
-        const scenario *each = &table.cases[i];
-        int listed = -1, wanted = count < 3, holds = 1;
-        for (int id = 0; id < table.id_count; id++)
-            if (strcmp(table.ids[id], each->id) == 0) listed = id;
-        for (int j = 2; j < count; j++) wanted |= strcmp(arguments[j], each->id) == 0;
+typedef struct {
+    int passed, failed;
+    char ran[MAX_IDS]; /* by the id's place in the table */
+} outcome;
+
+/* Runs the cases, or only those with the wanted ids. Where they are to fail, one that holds does not
+ * pass. */
+static outcome run_table(const scenario_table *table, char **wanted, int wanted_count, int to_fail) {
+    outcome result = {0};
+    for (int i = 0; i < table->case_count; i++) {
+        const scenario *each = &table->cases[i];
+        int listed = -1, is_wanted = wanted_count == 0, holds = 1;
+        for (int id = 0; id < table->id_count; id++)
+            if (strcmp(table->ids[id], each->id) == 0) listed = id;
+        for (int j = 0; j < wanted_count; j++) is_wanted |= strcmp(wanted[j], each->id) == 0;
         if (listed < 0) table_failed(each->id, "not among the ids");
-        if (!wanted) continue;
+        if (!is_wanted) continue;
         for (int j = 0; j == 0 || j < each->opening_count; j++)
             holds &= run_case(each, each->opening_count > 0 ? each->openings[j] : NULL);
-        if (!holds) fprintf(stderr, "failed: %s %s\n", each->id, each->title);
-        if (holds) passed++;
-        else failed++;
-        ran[listed] = 1;
+        if (holds == to_fail) {
+            fprintf(stderr, "%s: %s %s\n", holds ? "holds" : "failed", each->id, each->title);
+            result.failed++;
+        } else {
+            result.passed++;
+        }
+        result.ran[listed] = 1;
     }
-    printf("scenarios core (c):");
+    return result;
+}
+
+int main(int count, char **arguments) {
+    static scenario_table table;
+    int to_fail = count > 1 && strcmp(arguments[1], "--to-fail") == 0;
+    int first = to_fail ? 2 : 1, wanted_count = count > first + 1 ? count - first - 1 : 0;
+    const char *path = getenv("ADMISSION_SCENARIOS");
+    if (count > first) path = arguments[first];
+    read_table(path != NULL ? path : "core.cases", &table);
+    outcome result = run_table(&table, arguments + first + 1, wanted_count, to_fail);
     int missing = 0;
+    printf("scenarios %s (c):", to_fail ? "to fail" : "core");
     for (int id = 0; id < table.id_count; id++) {
-        if (ran[id]) printf(" %s", table.ids[id]);
+        if (result.ran[id]) printf(" %s", table.ids[id]);
         else missing++;
     }
-    printf("\n%d passed, %d failed\n", passed, failed);
-    if (missing > 0 && count < 3) fprintf(stderr, "%d ids have no case\n", missing);
-    return failed > 0 || (missing > 0 && count < 3) || passed == 0;
+    printf("\n%d passed, %d failed\n", result.passed, result.failed);
+    if (wanted_count > 0) missing = 0;
+    if (missing > 0) fprintf(stderr, "%d ids have no case\n", missing);
+    return result.failed > 0 || missing > 0 || result.passed == 0;
 }

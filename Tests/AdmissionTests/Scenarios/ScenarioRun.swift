@@ -26,6 +26,17 @@ final class ScenarioRun {
         if let opening { opened = try open(ScenarioText.document(opening)) }
     }
 
+    /// Runs the case with each of its openings.
+    static func run(_ scenario: ScenarioCase) throws {
+        let openings = scenario.openings.isEmpty ? [nil] : scenario.openings.map(Optional.some)
+        for opening in openings {
+            let run = try ScenarioRun(scenario, opening: opening)
+            defer { run.close() }
+            for step in scenario.steps { try run.step(step) }
+            guard run.compared > 0 else { throw run.failure("nothing was compared") }
+        }
+    }
+
     func step(_ text: String) throws {
         line = text
         var text = text

@@ -11,6 +11,11 @@ struct ScenarioTable: Sendable {
     /// The table at `ADMISSION_SCENARIOS`, or in this checkout; empty where it can't be read.
     static let shared = ScenarioTable(path: path)
 
+    /// The cases beside it that do not hold, to show that the runner notices.
+    static let refused = ScenarioTable(
+        path: URL(fileURLWithPath: path).deletingLastPathComponent()
+            .appendingPathComponent("refused.cases").path)
+
     static var path: String {
         ProcessInfo.processInfo.environment["ADMISSION_SCENARIOS"]
             ?? URL(fileURLWithPath: #filePath).deletingLastPathComponent()

@@ -12,6 +12,7 @@ from scenario_runner import Run
 from scenario_table import Case, read_table, table_path
 
 IDS, CASES = read_table(table_path())
+_, REFUSED = read_table(table_path().with_name("refused.cases"))
 RAN: List[str] = []
 
 
@@ -27,8 +28,11 @@ def _print_ids(request: pytest.FixtureRequest) -> Iterator[None]:
         print("\n" + line)
 
 
-@pytest.mark.parametrize("case", CASES, ids=[f"{case.id} {case.title}" for case in CASES])
-def test_scenario(case: Case) -> None:
+def names(cases: List[Case]) -> List[str]:
+    return [f"{case.id} {case.title}" for case in cases]
+
+
+def run_case(case: Case) -> None:
     openings: List[Optional[str]] = [*case.openings] or [None]
     for opening in openings:
         run = Run(case, opening)
@@ -38,10 +42,22 @@ def test_scenario(case: Case) -> None:
         finally:
             run.close()
         assert run.compared > 0, "nothing was compared"
+
+
+@pytest.mark.parametrize("case", CASES, ids=names(CASES))
+def test_scenario(case: Case) -> None:
+    run_case(case)
     if case.id not in RAN:
         RAN.append(case.id)
+
+
+@pytest.mark.parametrize("case", REFUSED, ids=names(REFUSED))
+def test_a_case_that_does_not_hold_fails(case: Case) -> None:
+    with pytest.raises((AssertionError, pytest.fail.Exception, KeyError)):
+        run_case(case)
 
 
 def test_every_listed_id_has_a_case_and_every_case_a_listed_id() -> None:
     assert IDS and len(IDS) == len(set(IDS))
     assert {case.id for case in CASES} == set(IDS)
+    assert len(REFUSED) > 0
