@@ -39,20 +39,9 @@ struct ScenarioOutcome {
         let unknown: Int64 = rejection.isNever ? -1 : -2
         isAdmitted = false
         retryAfterNanoseconds = rejection.retryAfterNanoseconds ?? unknown
-        reason = Self.name(of: rejection.reason)
+        reason = rejection.reason.name
         startUnixNanoseconds = rejection.predictedStart?.unixNanoseconds ?? unknown
         binding = rejection.binding
-    }
-
-    /// As the C header and Python name it.
-    private static func name(of reason: RejectionReason) -> String {
-        switch reason {
-        case .exceedsLimit: "exceeds_limit"
-        case .concurrency: "concurrency"
-        case .exhausted: "exhausted"
-        case .debt: "debt"
-        case .boundaryGuard: "boundary_guard"
-        }
     }
 }
 
