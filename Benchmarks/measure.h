@@ -23,20 +23,30 @@ static inline uint64_t now_ns(void) {
 /* Runs one batch of calls; `state` is the row's own. */
 typedef void batch_function(void *state, long calls);
 
-/* Nanoseconds a call over `seconds`, after a warm-up of a tenth of that. */
+static inline int compare_doubles(const void *left, const void *right) {
+    double a = *(const double *)left, b = *(const double *)right;
+    return (a > b) - (a < b);
+}
+
+/* Nanoseconds a call: the median batch of `seconds`, after a warm-up of a tenth of that. The median
+ * leaves out the batches in which another process had the core. */
 static inline double nanoseconds_per_call(batch_function *batch, void *state, double seconds) {
-    uint64_t start = now_ns();
-    uint64_t warm = start + (uint64_t)(seconds * 1e8);
-    while (now_ns() < warm) batch(state, BATCH);
-    start = now_ns();
-    uint64_t end = start + (uint64_t)(seconds * 1e9), now;
-    long calls = 0;
-    do {
+    enum { MOST = 1 << 18 };
+    double *samples = malloc(MOST * sizeof(double));
+    uint64_t last = now_ns();
+    uint64_t warm = last + (uint64_t)(seconds * 1e8), end = warm + (uint64_t)(seconds * 1e9);
+    while ((last = now_ns()) < warm) batch(state, BATCH);
+    long count = 0;
+    while (last < end && count < MOST) {
         batch(state, BATCH);
-        calls += BATCH;
-        now = now_ns();
-    } while (now < end);
-    return (double)(now - start) / (double)calls;
+        uint64_t now = now_ns();
+        samples[count++] = (double)(now - last) / BATCH;
+        last = now;
+    }
+    qsort(samples, (size_t)count, sizeof(double), compare_doubles);
+    double median = samples[count / 2];
+    free(samples);
+    return median;
 }
 
 /* One of the threads of a row that runs on several. */

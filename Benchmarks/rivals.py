@@ -11,27 +11,28 @@ import asyncio
 import ctypes
 import json
 import os
+import statistics
 import sys
 import time
-from typing import Callable, Dict, Union
+from typing import Callable, Dict
 
-Value = Union[float, str]
-BATCH = 1000
+BATCH = 100
 
 
 def per_call(batch: Callable[[int], None], seconds: float) -> float:
-    """Nanoseconds a call, the loop's own share left in: it is the same for every row."""
+    """Nanoseconds a call, as the median batch, the loop's own share left in."""
     warm = time.perf_counter() + seconds / 10
     while time.perf_counter() < warm:
         batch(BATCH)
-    calls = 0
-    start = now = time.perf_counter_ns()
-    end = start + int(seconds * 1e9)
-    while now < end:
+    samples = []
+    last = time.perf_counter_ns()
+    end = last + int(seconds * 1e9)
+    while last < end:
         batch(BATCH)
-        calls += BATCH
         now = time.perf_counter_ns()
-    return (now - start) / calls
+        samples.append((now - last) / BATCH)
+        last = now
+    return statistics.median(samples)
 
 
 def ctypes_call(seconds: float) -> float:
@@ -106,20 +107,21 @@ def aiolimiter_row(seconds: float) -> float:
 
     async def measure() -> float:
         limiter = aiolimiter.AsyncLimiter(1_000_000_000, 1)
-        calls = 0
         warm = time.perf_counter() + seconds / 10
         while time.perf_counter() < warm:
             async with limiter:
                 pass
-        start = now = time.perf_counter_ns()
-        end = start + int(seconds * 1e9)
-        while now < end:
+        samples = []
+        last = time.perf_counter_ns()
+        end = last + int(seconds * 1e9)
+        while last < end:
             for _ in range(BATCH):
                 async with limiter:
                     pass
-            calls += BATCH
             now = time.perf_counter_ns()
-        return (now - start) / calls
+            samples.append((now - last) / BATCH)
+            last = now
+        return statistics.median(samples)
 
     return asyncio.run(measure())
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"sort"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -36,18 +37,22 @@ func reserve(limiter *rate.Limiter) {
 	}
 }
 
+// measure gives the median batch, as the other programs do.
 func measure(seconds float64, call func()) float64 {
 	for end := time.Now().Add(time.Duration(seconds * 1e8)); time.Now().Before(end); {
 		call()
 	}
-	start := time.Now()
-	end := start.Add(time.Duration(seconds * 1e9))
-	calls := 0
-	for time.Now().Before(end) {
+	samples := make([]float64, 0, 1<<18)
+	last := time.Now()
+	end := last.Add(time.Duration(seconds * 1e9))
+	for last.Before(end) && len(samples) < cap(samples) {
 		call()
-		calls += batch
+		now := time.Now()
+		samples = append(samples, float64(now.Sub(last).Nanoseconds())/batch)
+		last = now
 	}
-	return float64(time.Since(start).Nanoseconds()) / float64(calls)
+	sort.Float64s(samples)
+	return samples[len(samples)/2]
 }
 
 func measureOnTwo(seconds float64, call func()) float64 {

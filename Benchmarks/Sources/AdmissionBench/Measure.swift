@@ -14,22 +14,15 @@ func monotonicNanoseconds() -> UInt64 {
 /// Makes this many calls. Throws where a call does not do what the row claims to measure.
 typealias Batch = (_ calls: Int) throws -> Void
 
-/// Nanoseconds a call over `seconds`, after a warm-up of a tenth of that.
+/// Nanoseconds a call: the median batch of `seconds`, after a warm-up of a tenth of that. The median
+/// leaves out the batches in which another process had the core.
 ///
 /// - Parameter calls: calls in a batch; fewer for rows whose call takes microseconds.
 func nanosecondsPerCall(seconds: Double, calls: Int = batchCalls, _ batch: Batch) throws -> Double {
     let warm = monotonicNanoseconds() + UInt64(seconds * 1e8)
     repeat { try batch(calls) } while monotonicNanoseconds() < warm
-    let start = monotonicNanoseconds()
-    let end = start + UInt64(seconds * 1e9)
-    var total = 0
-    var now = start
-    repeat {
-        try batch(calls)
-        total += calls
-        now = monotonicNanoseconds()
-    } while now < end
-    return Double(now - start) / Double(total)
+    let samples = try sortedBatchNanoseconds(seconds: seconds, calls: calls, batch)
+    return samples[samples.count / 2]
 }
 
 /// Wall nanoseconds a call of all threads together: two threads that do not disturb each other give
@@ -102,17 +95,16 @@ private func pause(seconds: Double) {
 ///
 /// A batch is as short as the clock allows: at 16 calls its reading adds under 2 ns to a call.
 func sortedBatchNanoseconds(seconds: Double, calls: Int, _ batch: Batch) throws -> [Double] {
-    for _ in 0..<1_000 { try batch(calls) }
     var samples: [Double] = []
-    samples.reserveCapacity(4_000_000)
+    samples.reserveCapacity(1 << 22)
     var last = monotonicNanoseconds()
     let end = last + UInt64(seconds * 1e9)
-    while last < end {
+    repeat {
         try batch(calls)
         let now = monotonicNanoseconds()
-        if samples.count < samples.capacity { samples.append(Double(now - last) / Double(calls)) }
+        samples.append(Double(now - last) / Double(calls))
         last = now
-    }
+    } while last < end && samples.count < 1 << 22
     samples.sort()
     return samples
 }

@@ -68,6 +68,7 @@ func latencyRow(_ row: String, _ seconds: Double) throws -> [(String, Double)]? 
     }
     let (limiter, gate) = try openGate(policy)
     defer { limiter.close() }
+    try loop(gate, 16_000)
     let samples = try sortedBatchNanoseconds(seconds: seconds, calls: 16) { try loop(gate, $0) }
     func percentile(_ fraction: Double) -> Double {
         samples[min(samples.count - 1, Int(Double(samples.count) * fraction))]
