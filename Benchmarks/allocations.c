@@ -1,6 +1,7 @@
 /* Counts allocations: preloaded before a benchmark, it stands before libc's allocator.
  *
- *     gcc -O2 -shared -fPIC allocations.c -o allocations.so && LD_PRELOAD=./allocations.so PROGRAM …
+ *     gcc -O2 -shared -fPIC allocations.c -o allocations.so
+ *     LD_PRELOAD=./allocations.so PROGRAM …
  *
  * The program finds `admission_bench_allocations` by dlsym and reads it before and after. */
 #include <errno.h>

@@ -3,20 +3,23 @@
  *     gcc -O2 -pthread -I../include boundary.c -L../build/lib -ladmission -o boundary
  *     LD_LIBRARY_PATH=../build/lib ./boundary bucket-charge 0.5
  *
- * Rows: bucket-charge, bucket-acquire, four-acquire, four-settle, bucket-two-threads; `version` only
- * starts, calls admission_version and ends: what loading the library costs a program. */
+ * Rows: bucket-charge, bucket-acquire, four-acquire, four-settle, bucket-two-threads; `version`
+ * only starts, calls admission_version and ends: what loading the library costs a program. */
 #include "admission.h"
 #include "measure.h"
 
 static const char bucket_policy[] =
     "{\"admission\": 1, \"policies\": [{\"name\": \"bench\", \"per\": [\"project\"], \"limits\": ["
-    "{\"name\": \"pace\", \"count\": \"requests\", \"rate\": \"1000000000/s\", \"burst\": 1000000000}"
+    "{\"name\": \"pace\", \"count\": \"requests\", \"rate\": \"1000000000/s\","
+    " \"burst\": 1000000000}"
     "]}]}";
 static const char four_policy[] =
     "{\"admission\": 1, \"policies\": [{\"name\": \"bench\", "
     "\"match\": {\"model\": \"gemini-2.5-flash\"}, \"per\": [\"project\"], \"limits\": ["
-    "{\"name\": \"rpm\", \"count\": \"requests\", \"limit\": 1000000000000, \"window\": \"1m\"},"
-    "{\"name\": \"tpm\", \"count\": \"input_tokens\", \"limit\": 1000000000000, \"window\": \"1m\"},"
+    "{\"name\": \"rpm\", \"count\": \"requests\", \"limit\": 1000000000000,"
+    " \"window\": \"1m\"},"
+    "{\"name\": \"tpm\", \"count\": \"input_tokens\", \"limit\": 1000000000000,"
+    " \"window\": \"1m\"},"
     "{\"name\": \"rpd\", \"count\": \"requests\", \"limit\": 1000000000000, \"window\": \"day\","
     " \"zone\": \"America/Los_Angeles\"},"
     "{\"name\": \"parallel\", \"count\": \"concurrency\", \"limit\": 8, \"lease\": \"30s\"}"

@@ -1,5 +1,5 @@
-"""Installs and builds what the rows need: packages, C programs, the Go program, the Swift program, a
-virtual environment, the library. Everything lands in build/bench."""
+"""Installs and builds what the rows need: packages, the programs in C, Go and Swift, a virtual
+environment, the library. Everything lands in build/bench."""
 
 import os
 import subprocess

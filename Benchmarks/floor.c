@@ -1,10 +1,10 @@
 /* The floor that every figure is a multiple of: one reading of the time-stamp counter and one
- * compare-and-swap on one warm word. Nothing that decides by a clock and books atomically is faster.
+ * compare-and-swap on one warm word. What decides by a clock and books atomically is not faster.
  *
  *     gcc -O2 -pthread floor.c -o floor && ./floor floor 0.5
  *
- * Rows: floor, rdtsc, cas (each alone), floor-two-threads (both on the one word), and million-bare: the
- * access pattern of a million keys with a gate each in random order, in bare C. */
+ * Rows: floor, rdtsc and cas (each alone), floor-two-threads (both on the one word), and
+ * million-bare: the access pattern of a million keys with a gate each in random order. */
 #include "measure.h"
 
 #if defined(__x86_64__)

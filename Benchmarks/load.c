@@ -1,6 +1,6 @@
 /* What it costs to load libadmission.so: `load FILE` opens it with every symbol resolved, calls
- * admission_version and prints the milliseconds that took; `load` alone does nothing, which is what a
- * program that is linked to the library is compared with.
+ * admission_version and prints the milliseconds that took; `load` alone does nothing, which is what
+ * a program that is linked to the library is compared with.
  *
  *     gcc -O2 load.c -o load && env -i ./load ../build/lib/libadmission.so */
 #include <dlfcn.h>

@@ -67,8 +67,11 @@ def table(results: Results, rows: List[Row]) -> str:
         multiples = results.multiples(row.id, row.unit) if row.unit else []
         if multiples:
             cells += [f"{each:.2f}" for each in spread(multiples)]
-            cells.append({"floor": "x floor", "floor-two-threads": "x floor on two"}.get(
-                (row.unit or "").split("/")[1], "x call"))
+            cells.append(
+                {"floor": "x floor", "floor-two-threads": "x floor on two"}.get(
+                    (row.unit or "").split("/")[1], "x call"
+                )
+            )
         lines.append(cells)
     full = [line for line in lines if len(line) > 2]
     widths = [max((len(line[i]) for line in full if len(line) > i), default=0) for i in range(9)]
@@ -79,10 +82,13 @@ def table(results: Results, rows: List[Row]) -> str:
     def laid_out(cells: List[str]) -> str:
         if len(cells) == 2:
             return f"  {cells[0]:<{widths[0]}}  {cells[1]}"
-        return "  " + "  ".join(
-            f"{cell:<{widths[i]}}" if i in (0, 4, 8) else f"{cell:>{widths[i]}}"
-            for i, cell in enumerate(cells)
-        ).rstrip()
+        return (
+            "  "
+            + "  ".join(
+                f"{cell:<{widths[i]}}" if i in (0, 4, 8) else f"{cell:>{widths[i]}}"
+                for i, cell in enumerate(cells)
+            ).rstrip()
+        )
 
     text = [laid_out(head)]
     starts = dict(groups)
@@ -126,7 +132,9 @@ def check(results: Results, thresholds: Path, quick: bool) -> List[Verdict]:
             ok = ok and value < other
             bounds.append(f"below {name} {number(other)}")
         verdicts.append(
-            Verdict(ok, f"{'ok  ' if ok else 'FAIL'}  {what}: {number(value)} ({', '.join(bounds)})")
+            Verdict(
+                ok, f"{'ok  ' if ok else 'FAIL'}  {what}: {number(value)} ({', '.join(bounds)})"
+            )
         )
     return verdicts
 
@@ -158,8 +166,12 @@ def as_json(results: Results, facts: Dict[str, object]) -> str:
             continue
         low, middle, high = spread(values)
         entry: Dict[str, object] = {
-            "title": row.title.strip(), "measure": row.measure, "runs": len(values),
-            "min": low, "median": middle, "max": high,
+            "title": row.title.strip(),
+            "measure": row.measure,
+            "runs": len(values),
+            "min": low,
+            "median": middle,
+            "max": high,
         }
         if row.unit and (multiples := results.multiples(row.id, row.unit)):
             low, middle, high = spread(multiples)

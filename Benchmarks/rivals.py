@@ -134,9 +134,7 @@ def policy(limits: str) -> str:
     )
 
 
-BUCKET = (
-    '{"name": "pace", "count": "requests", "rate": "1000000000/s", "burst": 1000000000}'
-)
+BUCKET = '{"name": "pace", "count": "requests", "rate": "1000000000/s", "burst": 1000000000}'
 FOUR = (
     '{"name": "rpm", "count": "requests", "limit": 1000000000000, "window": "1m"},'
     '{"name": "tpm", "count": "input_tokens", "limit": 1000000000000, "window": "1m"},'

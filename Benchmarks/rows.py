@@ -8,9 +8,10 @@ from typing import List, Optional, Tuple
 class Row:
     """One line of the table.
 
-    `program` is a key of build.PROGRAMS and `name` that program's own name of the row. `unit` is the
-    row that this one is a multiple of (None: it has no multiple). `value` is the key of the program's
-    answer, `measure` what that number is. `once`: the figure does not vary, one run is enough.
+    `program` is a key of build.PROGRAMS and `name` that program's own name of the row. `unit` is
+    the row that this one is a multiple of (None: it has no multiple). `value` is the key of the
+    program's answer, `measure` what that number is. `once`: the figure does not vary, one run is
+    enough. `slow`: left out of a quick run.
     """
 
     group: str
@@ -33,8 +34,10 @@ TWO = "floor/floor-two-threads"
 CALL = "python/ctypes-call"
 
 
-def _rows(group: str, program: str, *lines: Tuple[str, str], **common: object) -> List[Row]:
-    return [Row(group, program, name, title, **common) for name, title in lines]  # type: ignore[arg-type]
+def _rows(
+    group: str, program: str, *lines: Tuple[str, str], unit: Optional[str] = "floor/floor"
+) -> List[Row]:
+    return [Row(group, program, name, title, unit) for name, title in lines]
 
 
 ROWS: List[Row] = [
@@ -126,8 +129,16 @@ ROWS: List[Row] = [
         unit=CALL,
     ),
     *[
-        Row("Allocations a call (interposed malloc)", "allocations", "allocations", title, None, value,
-            "a call", once=True)
+        Row(
+            "Allocations a call (interposed malloc)",
+            "allocations",
+            "allocations",
+            title,
+            None,
+            value,
+            "a call",
+            once=True,
+        )
         for value, title in (
             ("charge", "bucket: tryCharge"),
             ("acquire", "bucket: acquire + complete"),
@@ -138,8 +149,17 @@ ROWS: List[Row] = [
         )
     ],
     *[
-        Row("Memory (resident and shared, gates closed)", "swift", name, title, None, "bytes", measure,
-            once=True, slow=True)
+        Row(
+            "Memory (resident and shared, gates closed)",
+            "swift",
+            name,
+            title,
+            None,
+            "bytes",
+            measure,
+            once=True,
+            slow=True,
+        )
         for name, title, measure in (
             ("memory-bucket", "bucket, a million keys", "B/key"),
             ("memory-rolling", "rolling, 61 cells", "B/key"),
@@ -148,7 +168,15 @@ ROWS: List[Row] = [
         )
     ],
     Row("libadmission.so", "load", "dlopen", "dlopen in an empty environment", None, "ms", "ms"),
-    Row("libadmission.so", "load", "exec", "exec of a linked program, less an empty one", None, "ms", "ms"),
+    Row(
+        "libadmission.so",
+        "load",
+        "exec",
+        "exec of a linked program, less an empty one",
+        None,
+        "ms",
+        "ms",
+    ),
     *[
         Row("libadmission.so", "library", name, title, None, "count", measure, once=True)
         for name, title, measure in (

@@ -121,12 +121,16 @@ private func timed(
 private func refusedByConcurrency(_ seconds: Double) throws -> Double {
     let (limiter, gate) = try openGate(Policies.fourHeld)
     defer { limiter.close() }
+    let permit = try heldPermit(gate)
+    let result = try nanosecondsPerCall(seconds: seconds) { try Loops.acquireRefused(gate, $0) }
+    _ = permit.drop()
+    return result
+}
+
+private func heldPermit(_ gate: Gate) throws -> Permit {
     switch try gate.tryAcquire(Cost(inputTokens: 1)) {
+    case .admitted(let permit): return permit
     case .rejected(let rejection): throw BenchError("\(rejection)")
-    case .admitted(let permit):
-        let result = try nanosecondsPerCall(seconds: seconds) { try Loops.acquireRefused(gate, $0) }
-        _ = permit.drop()
-        return result
     }
 }
 

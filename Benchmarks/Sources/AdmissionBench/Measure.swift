@@ -4,7 +4,7 @@ import Synchronization
 /// Calls between two looks at the clock: the look costs 25 ns, so it adds 0.025 ns to a call.
 let batchCalls = 1_000
 
-/// Steady nanoseconds of the kernel's clock: the benchmarks do not measure with the clock they test.
+/// Steady nanoseconds of the kernel's clock: benchmarks do not measure with the clock they test.
 func monotonicNanoseconds() -> UInt64 {
     var time = timespec()
     clock_gettime(CLOCK_MONOTONIC, &time)
@@ -14,8 +14,8 @@ func monotonicNanoseconds() -> UInt64 {
 /// Makes this many calls. Throws where a call does not do what the row claims to measure.
 typealias Batch = (_ calls: Int) throws -> Void
 
-/// Nanoseconds a call: the median batch of `seconds`, after a warm-up of a tenth of that. The median
-/// leaves out the batches in which another process had the core.
+/// Nanoseconds a call: the median batch of `seconds`, after a warm-up of a tenth of that. The
+/// median leaves out the batches in which another process had the core.
 ///
 /// - Parameter calls: calls in a batch; fewer for rows whose call takes microseconds.
 func nanosecondsPerCall(seconds: Double, calls: Int = batchCalls, _ batch: Batch) throws -> Double {

@@ -1,8 +1,8 @@
 import Admission
 import Glibc
 
-/// Rows that give bytes: resident memory, shared mappings included, less what the process held before
-/// the limiter was opened.
+/// Rows that give bytes: resident memory, shared mappings included, less what the process held
+/// before the limiter was opened.
 func memoryRow(_ row: String) throws -> [(String, Double)]? {
     switch row {
     case "memory-bucket": try memory(Policies.bucket, keys: 1_000_000)
@@ -23,7 +23,7 @@ private func memory(_ policy: String, keys: Int) throws -> [(String, Double)] {
     let limiter = try Limiter(policyJSON: policy, options: options)
     defer { limiter.close() }
     for index in 0..<keys { try Loops.charge(try limiter.gate(["project": keyValue(index)]), 1) }
-    malloc_trim(0)
+    returnFreeMemory()
     let after = try residentBytes()
     return [("bytes", Double(after - before) / Double(keys)), ("keys", Double(keys))]
 }
@@ -54,6 +54,13 @@ private func warmUp(_ policy: String) throws {
     defer { limiter.close() }
     guard case .admitted(let permit) = try gate.tryAcquire() else { throw BenchError("refused") }
     _ = permit.drop()
+}
+
+/// Hands the heap's free pages back to the system, so that what closed gates left is not counted.
+private func returnFreeMemory() {
+    typealias Trim = @convention(c) (Int) -> Int32
+    guard let symbol = dlsym(nil, "malloc_trim") else { return }
+    _ = unsafeBitCast(symbol, to: Trim.self)(0)
 }
 
 /// Resident bytes of this process, anonymous, file-backed and shared together.

@@ -81,7 +81,7 @@ func latencyRow(_ row: String, _ seconds: Double) throws -> [(String, Double)]? 
 /// Allocations a call, counted by the interposed malloc of `allocations.c`.
 func allocationRow(_ row: String) throws -> [(String, Double)]? {
     guard row == "allocations" else { return nil }
-    guard let symbol = dlsym(UnsafeMutableRawPointer(bitPattern: 0), "admission_bench_allocations")
+    guard let symbol = dlsym(nil, "admission_bench_allocations")
     else { throw BenchError("run with LD_PRELOAD=…/allocations.so") }
     typealias Counter = @convention(c) () -> UInt64
     let allocations = unsafeBitCast(symbol, to: Counter.self)

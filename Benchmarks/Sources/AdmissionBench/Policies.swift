@@ -1,5 +1,5 @@
-/// The policies the rows decide by. Limits are too large to refuse in the seconds a row takes, so that
-/// every call goes the whole way; the refusing ones say so.
+/// The policies the rows decide by. Limits are too large to refuse in the seconds a row takes, so
+/// that every call goes the whole way; `…Spent` and `…Held` refuse.
 enum Policies {
     static let bucket = document(
         "\"per\": [\"project\"], ",
@@ -17,7 +17,8 @@ enum Policies {
         {"name": "rpd", "count": "requests", "limit": 1000000000000, "window": "day",
          "zone": "America/Los_Angeles"}
         """)
-    /// What a provider's free tier asks for: requests and tokens a minute, requests a day, in parallel.
+    /// What a provider's free tier asks for: requests and tokens a minute, requests a day, calls at
+    /// once.
     static let four = fourLimits(requestsPerMinute: 1_000_000_000_000, parallel: 8)
     static let bucketSpent = document(
         "\"per\": [\"project\"], ",
