@@ -54,7 +54,7 @@ def fact(name: str, path: Path, scratch: Path) -> Dict[str, float]:
 
 
 def spawn_milliseconds(command: List[str]) -> float:
-    """From fork to exit in an empty environment: the best of five, since it is half a difference."""
+    """From fork to exit in an empty environment: the best of five, for a difference is noisy."""
     best = float("inf")
     for _ in range(5):
         start = time.perf_counter()
