@@ -45,19 +45,23 @@ private final class CountNames: Sendable {
 
     private struct Table {
         var names = ["requests", "input_tokens", "output_tokens", "tokens", "concurrency"]
-        var indices: [String: Int32] = [
-            "requests": 0, "input_tokens": 1, "output_tokens": 2, "tokens": 3, "concurrency": 4,
-        ]
+        /// Keyed by bytes: Swift's strings compare by canonical equivalence, names do not.
+        var indices: [[UInt8]: Int32] = [:]
+
+        init() {
+            for (index, name) in names.enumerated() { indices[Array(name.utf8)] = Int32(index) }
+        }
     }
 
     private let table = Mutex(Table())
 
     func intern(_ name: String) -> Count {
         table.withLock { table in
-            if let index = table.indices[name] { return Count(index: index) }
+            let key = Array(name.utf8)
+            if let index = table.indices[key] { return Count(index: index) }
             let index = Int32(table.names.count)
             table.names.append(name)
-            table.indices[name] = index
+            table.indices[key] = index
             return Count(index: index)
         }
     }

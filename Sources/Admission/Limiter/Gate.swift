@@ -1,0 +1,208 @@
+import Synchronization
+
+/// The prepared form of one attribute set: what callers acquire from.
+///
+/// Made once and kept: policies are resolved and keys found, so a decision does no string work, no
+/// allocation and takes no lock. It outlives a reload and resolves anew at its next call. Any
+/// thread may use it; a copy is the same gate.
+///
+/// ```swift
+/// let gate = try limiter.gate(["project": "acme", "model": "gemini-2.5-flash"])
+/// let decision = try gate.tryAcquire(Cost(inputTokens: 1_200))
+/// ```
+///
+/// It does not wait, and keeps no quota of its own.
+public struct Gate: Sendable {
+    let storage: GateStorage
+    /// The plan that the gate was opened with; its successors hang on it.
+    private let first: ChargePlanReference
+
+    init(_ storage: GateStorage) {
+        self.storage = storage
+        first = storage.first
+    }
+
+    /// Decides now, without waiting; on admission the charges are booked and the permit is yours.
+    ///
+    /// - Parameter cost: what the call is expected to use.
+    /// - Throws: `LimiterError`: `negativeCost`, `permitTableFull`, `keyTableFull`, `closed`; and
+    ///   what opening a gate throws, when a reload made the gate's attributes insufficient.
+    /// - Complexity: O(limits); one compare-and-swap each. No allocation.
+    @inline(__always)
+    public func tryAcquire(
+        _ cost: borrowing Cost = Cost()
+    ) throws(LimiterError) -> Decision {
+        var record = DecisionRecord()
+        let status = decide(cost, takesPermit: true, &record)
+        guard _fastPath(status == 0) else { throw storage.error(status) }
+        if _fastPath(record.outcome == 1) {
+            return .admitted(Permit(record, core: storage.reference))
+        }
+        return .rejected(Rejection(record))
+    }
+
+    /// Books and forgets: no permit, nothing to complete; for pure pacing.
+    ///
+    /// - Throws: as `tryAcquire`, and `concurrencyNeedsPermit` where a concurrency limit applies.
+    /// - Complexity: O(limits); one compare-and-swap each. No allocation.
+    @inline(__always)
+    public func tryCharge(
+        _ cost: borrowing Cost = Cost()
+    ) throws(LimiterError) -> ChargeDecision {
+        var record = DecisionRecord()
+        let status = decide(cost, takesPermit: false, &record)
+        guard _fastPath(status == 0) else { throw storage.error(status) }
+        if _fastPath(record.outcome == 1) { return .admitted(Binding(record)) }
+        return .rejected(Rejection(record))
+    }
+
+    @inline(__always)
+    private func decide(
+        _ cost: borrowing Cost, takesPermit: Bool, _ record: inout DecisionRecord
+    ) -> Int32 {
+        if _fastPath(cost.extra.isEmpty) {
+            let amounts = CostAmounts(
+                requests: cost.requests, inputTokens: cost.inputTokens,
+                outputTokens: cost.outputTokens, extra: UnsafeBufferPointer(start: nil, count: 0))
+            return decide(amounts, takesPermit: takesPermit, into: &record)
+        }
+        return decideWithExtra(cost, takesPermit: takesPermit, &record)
+    }
+
+    @inline(never)
+    private func decideWithExtra(
+        _ cost: borrowing Cost, takesPermit: Bool, _ record: inout DecisionRecord
+    ) -> Int32 {
+        cost.extra.withUnsafeBufferPointer { extra in
+            let amounts = CostAmounts(
+                requests: cost.requests, inputTokens: cost.inputTokens,
+                outputTokens: cost.outputTokens, extra: extra)
+            return decide(amounts, takesPermit: takesPermit, into: &record)
+        }
+    }
+
+    /// The raw decision: a status of the header, and the record where it is 0.
+    @inline(__always)
+    package func decide(
+        _ cost: borrowing CostAmounts, takesPermit: Bool,
+        into record: UnsafeMutablePointer<DecisionRecord>
+    ) -> Int32 {
+        if _fastPath(first.hot.pointee.loadVersion.loadRelaxed() == first.head.pointee.version) {
+            let status = first.decide(cost, takesPermit: takesPermit, into: record)
+            if _fastPath(status != ChargePlanReference.staleStatus) { return status }
+        }
+        return storage.decide(cost, takesPermit: takesPermit, into: record)
+    }
+
+    /// The error behind a status that `decide` gave, with its numbers.
+    package func error(_ status: Int32) -> LimiterError { storage.error(status) }
+
+    /// Shows for each limit of the gate what was used, what is left, when, and which would bind.
+    ///
+    /// - Throws: `LimiterError`: `negativeCost`, `closed`, and what opening a gate throws.
+    /// - Complexity: O(limits x cells); allocates.
+    public func explain(_ cost: Cost = Cost()) throws(LimiterError) -> Explanation {
+        try storage.explain(cost)
+    }
+}
+
+/// What a gate owns: its plans, each the successor of the one before.
+package final class GateStorage: Sendable {
+    let core: LimiterCore
+    let attributes: [Attribute]
+    let first: ChargePlanReference
+    /// Address of a plan at or near the end of the chain, so that a walk is short.
+    private let latest: Atomic<UInt>
+
+    init(core: LimiterCore, attributes: [Attribute]) throws(LimiterError) {
+        self.core = core
+        self.attributes = attributes
+        first = try core.makePlan(attributes)
+        latest = Atomic(UInt(bitPattern: first.address))
+        core.state.withLock { $0.gatesOpen += 1 }
+    }
+
+    deinit {
+        var plans: [ChargePlanReference] = []
+        var plan: ChargePlanReference? = first
+        while let next = plan {
+            plans.append(next)
+            plan = Self.successor(of: next)
+        }
+        core.retire(plans)
+        ClosedCores.keepWhilePermitsAreOpen(core)
+    }
+
+    var reference: CoreReference { CoreReference(core: Unmanaged.passUnretained(core)) }
+
+    private static func successor(of plan: ChargePlanReference) -> ChargePlanReference? {
+        UnsafeMutableRawPointer(bitPattern: UInt(plan.successor.load())).map {
+            ChargePlanReference($0)
+        }
+    }
+
+    /// The newest plan, made anew when it is not in force.
+    ///
+    /// - Parameter stale: a plan whose keys were found reclaimed.
+    func currentPlan(replacing stale: ChargePlanReference?) throws(LimiterError)
+        -> ChargePlanReference
+    {
+        try core.checkOpen()
+        // Acquire: pairs with the release below; the plan's memory is whole.
+        let known = UnsafeMutableRawPointer(bitPattern: latest.load(ordering: .acquiring))
+        var plan = known.map { ChargePlanReference($0) } ?? first
+        while let next = Self.successor(of: plan) { plan = next }
+        let isInForce = plan.head.pointee.version == core.hot.pointee.loadVersion.load()
+        if isInForce && plan != stale { return plan }
+        let made = try core.makePlan(attributes)
+        while !plan.successor.swap(0, UInt64(UInt(bitPattern: made.address))) {
+            while let next = Self.successor(of: plan) { plan = next }
+        }
+        latest.store(UInt(bitPattern: made.address), ordering: .releasing)
+        return made
+    }
+
+    /// The way when the first plan is not in force, or a key was reclaimed.
+    @inline(never)
+    func decide(
+        _ cost: borrowing CostAmounts, takesPermit: Bool,
+        into record: UnsafeMutablePointer<DecisionRecord>
+    ) -> Int32 {
+        var stale: ChargePlanReference?
+        // Each round meets another reload or reclaiming; a thousand in one call are a defect.
+        for _ in 0..<1_000 {
+            do throws(LimiterError) {
+                let plan = try currentPlan(replacing: stale)
+                let status = plan.decide(cost, takesPermit: takesPermit, into: record)
+                guard status == ChargePlanReference.staleStatus else { return status }
+                stale = plan
+            } catch {
+                return error.code.status
+            }
+        }
+        return LimiterError.Code.internalError.status
+    }
+
+    /// The error behind a status, with its numbers.
+    @inline(never)
+    func error(_ status: Int32) -> LimiterError {
+        let code = LimiterError.Code.code(status: status)
+        switch code {
+        case .negativeCost: return LimiterError(code, "a cost is below 0; costs are 0 or more")
+        case .permitTableFull:
+            return LimiterError(
+                code, "\(core.hot.pointee.permits.capacity) permits are open, as many as fit")
+        case .concurrencyNeedsPermit:
+            return LimiterError(
+                code, "a concurrency limit applies: only a permit gives its slot back")
+        case .closed: return LimiterError(code, "the limiter was closed")
+        default:
+            do throws(LimiterError) {
+                _ = try core.makePlan(attributes).free()
+            } catch {
+                if error.code == code { return error }
+            }
+            return LimiterError(code, "the gate cannot decide: \(code.name)")
+        }
+    }
+}

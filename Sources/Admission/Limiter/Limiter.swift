@@ -1,0 +1,207 @@
+/// Where a limiter's time comes from.
+public enum LimiterClock: Sendable, Hashable {
+    /// The system's clocks.
+    case system
+    /// A clock that stands still until `advance` and `setTime` move it; wall time starts here.
+    case manual(startUnixNanoseconds: Int64)
+}
+
+/// Policies on a store: the front door.
+///
+/// ```swift
+/// let limiter = try Limiter(policyPath: "gemini.json")
+/// let gate = try limiter.gate(["project": "acme", "model": "gemini-2.5-flash"])
+/// ```
+///
+/// Open one and share it: any thread may call anything. Counters live as long as the limiter with
+/// `memory:`; a second limiter in the same process has counters of its own. It neither waits nor
+/// retries, and never calls a provider.
+public final class Limiter: Sendable {
+    /// How a limiter is opened.
+    public struct Options: Sendable {
+        /// Who renews the leases of open permits.
+        public enum Heartbeat: Sendable {
+            /// One plain thread of the process, started with the first lease.
+            case automatic
+            /// The caller, with `Permit.renew`; on a manual clock `advance` renews nothing either.
+            case manual
+        }
+
+        /// Store URL; nil: the environment's `ADMISSION_STORE`, then `memory:`.
+        public var store: String?
+        /// Where time comes from.
+        public var clock: LimiterClock
+        /// Permits that may be open at once, 1 … 4,194,304. Untouched capacity costs nothing.
+        public var permitCapacity: Int
+        /// Keys that may live at once, 1 … 67,108,864. Untouched capacity costs nothing.
+        public var keyCapacity: Int
+        /// Who renews leases.
+        public var heartbeat: Heartbeat
+
+        public init(
+            store: String? = nil, clock: LimiterClock = .system, permitCapacity: Int = 65_536,
+            keyCapacity: Int = 1_048_576, heartbeat: Heartbeat = .automatic
+        ) {
+            self.store = store
+            self.clock = clock
+            self.permitCapacity = permitCapacity
+            self.keyCapacity = keyCapacity
+            self.heartbeat = heartbeat
+        }
+    }
+
+    package let core: LimiterCore
+
+    /// Opens a limiter on a checked document.
+    ///
+    /// - Throws: `LimiterError`: `unsupportedStore`, `outOfMemory`, `invalidArgument`.
+    /// - Complexity: O(limits); maps memory, most of it untouched.
+    public init(policy: PolicyDocument, options: Options = Options()) throws(LimiterError) {
+        try options.check()
+        core = try LimiterCore(policy, options: options)
+    }
+
+    /// Opens a limiter on a policy document in JSON.
+    ///
+    /// - Throws: `LimiterError`: also `invalidPolicy` and `zoneUnavailable`, with path and position.
+    public convenience init(
+        policyJSON: String, options: Options = Options()
+    ) throws(LimiterError) {
+        try self.init(policy: Self.document(json: policyJSON), options: options)
+    }
+
+    /// Opens a limiter on a policy document in a JSON file.
+    ///
+    /// - Throws: `LimiterError`: also `policyUnreadable`.
+    public convenience init(
+        policyPath: String, options: Options = Options()
+    ) throws(LimiterError) {
+        try self.init(policy: Self.document(path: policyPath), options: options)
+    }
+
+    deinit {
+        close()
+        ClosedCores.keepWhilePermitsAreOpen(core)
+    }
+
+    private static func document(path: String) throws(LimiterError) -> PolicyDocument {
+        do throws(PolicyError) {
+            return try PolicyDocument(path: path)
+        } catch {
+            throw LimiterError(error)
+        }
+    }
+
+    private static func document(json: String) throws(LimiterError) -> PolicyDocument {
+        do throws(PolicyError) {
+            return try PolicyDocument(json: json)
+        } catch {
+            throw LimiterError(error)
+        }
+    }
+
+    /// Prepares a gate for a set of attributes.
+    ///
+    /// - Throws: `LimiterError`: `missingAttribute`, `duplicateAttribute`, `invalidAttribute`,
+    ///   `tooManyLimits`, `keyTableFull`, `closed`.
+    /// - Complexity: O(policies); under a microsecond for one policy on a key that exists.
+    public func gate(_ attributes: [Attribute]) throws(LimiterError) -> Gate {
+        Gate(try GateStorage(core: core, attributes: attributes))
+    }
+
+    /// Prepares a gate for a set of attributes written as a dictionary literal.
+    ///
+    /// - Throws: as `gate(_:)` with an array.
+    public func gate(
+        _ attributes: KeyValuePairs<String, String>
+    ) throws(LimiterError) -> Gate {
+        try gate(attributes.map { Attribute($0.key, $0.value) })
+    }
+
+    /// Puts another document in force; counters of limits that stay are kept.
+    ///
+    /// - Throws: `LimiterError`; the document in force then stays.
+    /// - Complexity: O(keys) where a bucket's parameters change.
+    public func reload(_ policy: PolicyDocument) throws(LimiterError) {
+        try core.reload(policy)
+    }
+
+    /// Puts another document in force, from JSON.
+    ///
+    /// - Throws: `LimiterError`: also `invalidPolicy`, `zoneUnavailable`; an event tells of it.
+    public func reload(policyJSON: String) throws(LimiterError) {
+        try core.checkOpen()
+        do throws(LimiterError) {
+            try core.reload(Self.document(json: policyJSON))
+        } catch {
+            core.report(.reloadRefused, "\(error)")
+            throw error
+        }
+    }
+
+    /// Moves both times of a manual clock ahead; open permits' leases are renewed first.
+    ///
+    /// - Parameter nanoseconds: 0 or more.
+    /// - Throws: `LimiterError`: `notManualClock`, `clockBackwards`.
+    public func advance(nanoseconds: Int64) throws(LimiterError) {
+        try core.advance(nanoseconds)
+    }
+
+    /// Sets the wall time of a manual clock; steady time stays.
+    ///
+    /// - Parameter unixNanoseconds: nanoseconds since 1970.
+    /// - Throws: `LimiterError`: `notManualClock`.
+    public func setTime(unixNanoseconds: Int64) throws(LimiterError) {
+        try core.setTime(unixNanoseconds)
+    }
+
+    /// What an operator wants to see at a glance. O(permits).
+    public func snapshot() -> Snapshot { core.snapshot() }
+
+    /// The same as Prometheus text.
+    public func metrics() -> String { core.snapshot().metrics }
+
+    /// Removes keys that nobody can tell from fresh ones, and returns how many. O(keys).
+    @discardableResult
+    public func reclaim() -> Int { core.store.reclaim() }
+
+    /// What an operator should know, oldest first: a bounded ring of the newest 256.
+    ///
+    /// - Parameter sequence: give only events behind this number.
+    public func events(after sequence: UInt64 = 0) -> [Event] { core.events(after: sequence) }
+
+    /// Refuses new work from now on; open permits can still be ended. Twice is fine.
+    public func close() { core.close() }
+}
+
+extension Limiter.Options {
+    func check() throws(LimiterError) {
+        guard (1...PermitTable.maximumCapacity).contains(permitCapacity) else {
+            throw LimiterError(
+                .invalidArgument,
+                "permit capacity \(permitCapacity); accepted: 1 to \(PermitTable.maximumCapacity)")
+        }
+        guard (1...1 << 26).contains(keyCapacity) else {
+            throw LimiterError(
+                .invalidArgument, "key capacity \(keyCapacity); accepted: 1 to \(1 << 26)")
+        }
+    }
+}
+
+/// Permits by id, as C and Python end them. Ids are never 0.
+extension Limiter {
+    package func completePermit(_ id: UInt64, _ usage: borrowing UsageAmounts) -> Int32 {
+        core.complete(id, usage)
+    }
+
+    package func addToPermit(_ id: UInt64, _ usage: borrowing UsageAmounts) -> Int32 {
+        core.add(id, usage)
+    }
+
+    package func abandonPermit(_ id: UInt64) -> Int32 { core.abandon(id) }
+    package func dropPermit(_ id: UInt64) -> Int32 { core.drop(id) }
+    package func renewPermit(_ id: UInt64) -> Int32 { core.renew(id) }
+
+    /// Permits that are open now.
+    package var openPermitCount: Int { core.hot.pointee.permits.counts().open }
+}

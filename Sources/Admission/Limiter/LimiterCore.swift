@@ -1,0 +1,180 @@
+import Synchronization
+
+/// The inside of a limiter: its store, its document, its permits; shared by the limiter, its gates
+/// and, once closed, its last permits.
+///
+/// Locks: `state` guards the document, the plans waiting to be freed and the events; nobody holds
+/// it across a callback or takes another lock of this type under it. Decisions take none.
+package final class LimiterCore: @unchecked Sendable {
+    // Unchecked: `hot` and the manual clock's words are addresses of atomics and constants.
+    let store: SegmentStore
+    let hot: UnsafeMutablePointer<HotCore>
+    let options: Limiter.Options
+    /// Steady time and wall offset of a manual clock.
+    let manual: (steady: SharedWord, offset: SharedWord)?
+
+    struct State {
+        var loaded: LoadedPolicies
+        /// Plans whose gates are gone, while permits may still name them.
+        var retiredPlans: [ChargePlanReference] = []
+        /// Retired plans at which the open permits are searched next: twice what was left over,
+        /// so that each search is paid for by as many retirements.
+        var sweepAt = LimiterCore.retiredPlansBound
+        var gatesOpen = 0
+        var loads: UInt64 = 1
+        var events = EventRing()
+        var isZombie = false
+        var reportedDamages: UInt64 = 0
+    }
+
+    let state: Mutex<State>
+
+    /// Plans that may wait before the open permits are searched for them.
+    static let retiredPlansBound = 64
+
+    package init(_ document: PolicyDocument, options: Limiter.Options) throws(LimiterError) {
+        self.options = options
+        let url = try Self.storeURL(options)
+        guard url == "memory:" else {
+            throw LimiterError(
+                .unsupportedStore, "store \"\(url)\" is not one that this version knows: memory:")
+        }
+        do throws(StoreError) {
+            let segment = try Segment(anonymousWithKeyCapacity: options.keyCapacity)
+            let clock: StoreClock
+            (clock, manual) = Self.clock(options.clock)
+            store = SegmentStore(segment: segment, clock: clock)
+            state = Mutex(State(loaded: try store.load(PolicyTable(document))))
+        } catch {
+            throw LimiterError(error)
+        }
+        guard let permits = PermitTable(capacity: options.permitCapacity) else {
+            throw LimiterError(
+                .outOfMemory, "no memory for a table of \(options.permitCapacity) permits")
+        }
+        hot = UnsafeMutablePointer<HotCore>.allocate(capacity: 1)
+        hot.initialize(
+            to: HotCore(
+                loadVersion: store.segment.loadVersion, clock: store.clock, permits: permits,
+                ownerIdentity: .makeOwned(0), owner: .makeOwned(0),
+                heartbeatIdentity: .makeOwned(0),
+                isClosed: .makeOwned(0), core: Unmanaged.passUnretained(self)))
+        adopt(ProcessIdentity.current())
+    }
+
+    deinit {
+        Heartbeat.shared.remove(self)
+        state.withLock { state in
+            for plan in state.retiredPlans { plan.free() }
+        }
+        hot.pointee.permits.unmap()
+        for word in [
+            hot.pointee.ownerIdentity, hot.pointee.owner, hot.pointee.heartbeatIdentity,
+            hot.pointee.isClosed,
+        ] {
+            word.freeOwned()
+        }
+        hot.deallocate()
+        manual?.steady.freeOwned()
+        manual?.offset.freeOwned()
+    }
+
+    private static func clock(
+        _ clock: LimiterClock
+    ) -> (StoreClock, (steady: SharedWord, offset: SharedWord)?) {
+        switch clock {
+        case .system: return (StoreClock(), nil)
+        case .manual(let start):
+            let steady = SharedWord.makeOwned(0)
+            let offset = SharedWord.makeOwned(UInt64(bitPattern: start))
+            return (StoreClock(steady: steady, wallOffset: offset), (steady, offset))
+        }
+    }
+
+    private static func storeURL(_ options: Limiter.Options) throws(LimiterError) -> String {
+        if let url = options.store { return url }
+        return Environment.value(of: "ADMISSION_STORE") ?? "memory:"
+    }
+
+    /// Gives this process a lease owner number of its own: at the start and in a forked child.
+    @inline(never)
+    func adopt(_ identity: UInt64) {
+        let number = store.segment.takeOwnerNumber()
+        hot.pointee.owner.store(number)
+        hot.pointee.ownerIdentity.store(identity)
+    }
+
+    @inline(never)
+    func startHeartbeat(_ identity: UInt64) {
+        hot.pointee.heartbeatIdentity.store(identity)
+        guard options.heartbeat == .automatic, manual == nil else { return }
+        Heartbeat.shared.add(self, identity: identity)
+    }
+
+    var isClosed: Bool { hot.pointee.isClosed.load() != 0 }
+
+    func checkOpen() throws(LimiterError) {
+        if isClosed { throw LimiterError(.closed, "the limiter was closed") }
+    }
+}
+
+/// Plans and their end.
+extension LimiterCore {
+    /// Makes the plan of a set of attributes under the document in force.
+    func makePlan(_ attributes: [Attribute]) throws(LimiterError) -> ChargePlanReference {
+        try checkOpen()
+        // The version before the document: a load in between makes the plan stale, not wrong.
+        let version = hot.pointee.loadVersion.load()
+        let loaded = state.withLock { $0.loaded }
+        let matches: [PolicyTable.Match]
+        do throws(PolicyTable.Fault) {
+            matches = try loaded.table.matches(attributes)
+        } catch {
+            throw LimiterError(error)
+        }
+        do throws(SegmentStore.PlanFault) {
+            return try store.makePlan(
+                loaded, matches: matches, version: version, core: UnsafeMutableRawPointer(hot))
+        } catch {
+            throw LimiterError(error)
+        }
+    }
+
+    /// Takes plans that no gate uses any more; frees those that no open permit names.
+    func retire(_ plans: [ChargePlanReference]) {
+        let freed = state.withLock { state -> [ChargePlanReference] in
+            state.gatesOpen -= 1
+            state.retiredPlans += plans
+            guard state.retiredPlans.count >= state.sweepAt else { return [] }
+            var named: Set<UInt> = []
+            hot.pointee.permits.forEachOpen { slot, _ in
+                named.insert(UInt(bitPattern: slot.body.pointee.plan))
+            }
+            let isNamed = { (plan: ChargePlanReference) in
+                named.contains(UInt(bitPattern: plan.address))
+            }
+            let freed = state.retiredPlans.filter { !isNamed($0) }
+            state.retiredPlans.removeAll { !isNamed($0) }
+            state.sweepAt = max(Self.retiredPlansBound, state.retiredPlans.count * 2)
+            return freed
+        }
+        for plan in freed { plan.free() }
+    }
+}
+
+extension SharedWord {
+    /// A word of its own, to be freed with `freeOwned`.
+    static func makeOwned(_ value: UInt64) -> SharedWord { makeImmortal(value) }
+
+    func freeOwned() {
+        address.deinitialize(count: 1)
+        address.deallocate()
+    }
+}
+
+extension Segment {
+    /// A lease owner number: 1 … 4095, given out in turn.
+    func takeOwnerNumber() -> UInt64 {
+        word(Header.owners).fetchAdd(1) % 4_095 + 1
+    }
+}

@@ -1,0 +1,139 @@
+/// Misuse, a broken store or a broken document: what is thrown at the front door.
+///
+/// A rejection is not an error: it is a value of `Decision`. The codes are an open set: keep a
+/// default where you switch. Their numbers are those of `admission_status` in C.
+public struct LimiterError: Error, Sendable, CustomStringConvertible {
+    /// What went wrong.
+    public struct Code: Sendable, Hashable, CustomStringConvertible {
+        /// The number in C.
+        package let status: Int32
+        /// The name, as C and Python spell it.
+        public let name: String
+
+        private init(_ status: Int32, _ name: String) {
+            self.status = status
+            self.name = name
+        }
+
+        public var description: String { name }
+
+        /// An argument is outside what is accepted.
+        public static let invalidArgument = Code(100, "invalid_argument")
+        /// The limiter was closed.
+        public static let closed = Code(104, "closed")
+        /// What was asked for comes with a later version.
+        public static let notSupported = Code(106, "not_supported")
+        /// A policy document breaks a rule; the message tells where.
+        public static let invalidPolicy = Code(200, "invalid_policy")
+        /// A policy file cannot be read.
+        public static let policyUnreadable = Code(201, "policy_unreadable")
+        /// A time zone is not in the time-zone database, or the database is missing.
+        public static let zoneUnavailable = Code(202, "zone_unavailable")
+        /// A policy applies whose `per` names an attribute that was not given.
+        public static let missingAttribute = Code(300, "missing_attribute")
+        /// An attribute was given twice.
+        public static let duplicateAttribute = Code(301, "duplicate_attribute")
+        /// An attribute's name is empty.
+        public static let invalidAttribute = Code(302, "invalid_attribute")
+        /// A cost below 0.
+        public static let negativeCost = Code(303, "negative_cost")
+        /// A usage below 0 (in C: below -1).
+        public static let negativeUsage = Code(304, "negative_usage")
+        /// `tryCharge` on a gate with a concurrency limit: only a permit gives its slot back.
+        public static let concurrencyNeedsPermit = Code(305, "concurrency_needs_permit")
+        /// More limits apply to one gate than a decision takes (256).
+        public static let tooManyLimits = Code(306, "too_many_limits")
+        /// The permit was ended before.
+        public static let alreadyCompleted = Code(400, "already_completed")
+        /// The permit belongs to another process.
+        public static let notOwner = Code(401, "not_owner")
+        /// The permit's lease ran out; usage was settled, the slot was not touched.
+        public static let leaseExpired = Code(402, "lease_expired")
+        /// As many permits are open as the limiter was opened for.
+        public static let permitTableFull = Code(500, "permit_table_full")
+        /// As many keys live as the limiter was opened for, none of them idle.
+        public static let keyTableFull = Code(501, "key_table_full")
+        /// The system gave no memory.
+        public static let outOfMemory = Code(502, "out_of_memory")
+        /// A store URL that this version does not know.
+        public static let unsupportedStore = Code(600, "unsupported_store")
+        /// `advance` or `setTime` on a limiter that runs on the system's clock.
+        public static let notManualClock = Code(700, "not_manual_clock")
+        /// `advance` by less than 0.
+        public static let clockBackwards = Code(701, "clock_backwards")
+        /// A handle or permit number that was never given out.
+        static let invalidHandle = Code(103, "invalid_handle")
+        /// A defect of this library.
+        public static let internalError = Code(900, "internal")
+
+        /// The code of a status number.
+        package static func code(status: Int32) -> Code {
+            all.first { $0.status == status } ?? internalError
+        }
+
+        private static let all: [Code] = [
+            invalidArgument, closed, notSupported, invalidPolicy, policyUnreadable,
+            zoneUnavailable, missingAttribute, duplicateAttribute, invalidAttribute, negativeCost,
+            negativeUsage, concurrencyNeedsPermit, tooManyLimits, alreadyCompleted, notOwner,
+            leaseExpired, permitTableFull, keyTableFull, outOfMemory, unsupportedStore,
+            notManualClock, clockBackwards, invalidHandle, internalError,
+        ]
+    }
+
+    /// What went wrong.
+    public let code: Code
+    /// The same for a person, with the numbers in it.
+    public let message: String
+
+    package init(_ code: Code, _ message: String) {
+        self.code = code
+        self.message = message
+    }
+
+    public var description: String { "\(code.name): \(message)" }
+}
+
+extension LimiterError {
+    init(_ error: PolicyError) {
+        switch error.kind {
+        case .unreadable: self.init(.policyUnreadable, error.description)
+        case .zone: self.init(.zoneUnavailable, error.description)
+        default: self.init(.invalidPolicy, error.description)
+        }
+    }
+
+    init(_ error: StoreError) {
+        switch error {
+        case .outOfMemory(let bytes, let number):
+            self.init(.outOfMemory, "no memory for \(bytes) bytes: errno \(number)")
+        case .keyTableFull(let keys, let capacity):
+            self.init(.keyTableFull, "\(keys) keys live, none idle; capacity \(capacity)")
+        case .arenaFull(let needed, let size):
+            self.init(
+                .keyTableFull, "no room for a record of \(needed) bytes in a segment of \(size)")
+        }
+    }
+
+    init(_ fault: SegmentStore.PlanFault) {
+        switch fault {
+        case .store(let error): self.init(error)
+        case .zone(let error): self.init(.zoneUnavailable, error.description)
+        case .tooManyLimits(let count):
+            self.init(
+                .tooManyLimits,
+                "\(count) limits apply to one gate; at most \(ChargePlan.maximumSteps)")
+        }
+    }
+
+    init(_ fault: PolicyTable.Fault) {
+        switch fault {
+        case .missing(let attribute, let policy):
+            self.init(
+                .missingAttribute,
+                "policy \(policy) applies and counts per \(attribute), which was not given")
+        case .duplicate(let attribute):
+            self.init(.duplicateAttribute, "attribute \(attribute) was given twice")
+        case .emptyName: self.init(.invalidAttribute, "an attribute's name is empty")
+        }
+    }
+}

@@ -1,0 +1,240 @@
+import CCounter
+import Glibc
+import Synchronization
+
+/// What a permit keeps until it is ended; plain data in the table's memory.
+package struct PermitBody {
+    /// Address of the plan that charged; it lives until the permit is ended.
+    var plan: UnsafeMutableRawPointer?
+    /// Charged so far, what was added included.
+    var requests: Int64
+    var inputTokens: Int64
+    var outputTokens: Int64
+    /// Steady instant of the decision, for the longest hold.
+    var acquiredAt: Int64
+    /// `ProcessIdentity` of the process that holds it.
+    var identity: UInt64
+}
+
+/// The open permits of one limiter in this process: slots that are claimed and freed, never moved.
+///
+/// Four shelves hold permits of up to 4, 16, 64 and 256 charges. A slot's state is one word,
+/// `generation:40 | code`: claimed by one swap from a hint that each thread keeps (by its thread
+/// pointer), ended by one swap to `busy` and a store that frees it, so that a permit ends once in
+/// whatever thread. An id is `generation:40 | shelf:2 | index:22`, never 0.
+///
+/// Private to the process: a forked child has a copy, whose permits are not its own. Untouched
+/// capacity costs nothing. Progress: lock-free; a slot that another thread is settling makes a
+/// second call on the same permit wait for it.
+package struct PermitTable {
+    /// Shelves by number of charges.
+    package static let shelfCapacities = [4, 16, 64, 256]
+    /// The most permits that may be open on one shelf.
+    package static let maximumCapacity = 1 << 22
+
+    static let free: UInt64 = 0
+    static let open: UInt64 = 1
+    static let busy: UInt64 = 2
+
+    private static let codeMask: UInt64 = 0xff_ffff
+    private static let stripes = 64
+    static let bodyBytes = 64
+
+    /// One size of permits. Owner of its two mappings: the table.
+    struct Shelf {
+        var states: UnsafeMutablePointer<Atomic<UInt64>>
+        var bodies: UnsafeMutableRawPointer
+        var stride: Int
+        /// One line a thread: the slot to try first.
+        var hints: UnsafeMutableRawPointer
+    }
+
+    let shelves: (Shelf, Shelf, Shelf, Shelf)
+    let capacity: Int
+    /// Slots ever claimed on each shelf, as a bound for walks.
+    let highWater: UnsafeMutableRawPointer
+
+    /// Maps the table, or gives nil where the system has no memory.
+    init?(capacity: Int) {
+        let capacity = min(max(1, capacity), Self.maximumCapacity)
+        self.capacity = capacity
+        var made: [Shelf] = []
+        for charges in Self.shelfCapacities {
+            let stride = Self.bodyBytes + charges * MemoryLayout<StepCharge>.stride
+            guard let states = Self.map(capacity * 8), let bodies = Self.map(capacity * stride),
+                let hints = Self.map(Self.stripes * 64)
+            else { return nil }
+            for stripe in 0..<Self.stripes {
+                SharedWord(hints, at: stripe * 64).storeRelaxed(UInt64(stripe * 8 % capacity))
+            }
+            made.append(
+                Shelf(
+                    states: states.bindMemory(to: Atomic<UInt64>.self, capacity: capacity),
+                    bodies: bodies, stride: stride, hints: hints))
+        }
+        shelves = (made[0], made[1], made[2], made[3])
+        guard let highWater = Self.map(64 * 4) else { return nil }
+        self.highWater = highWater
+    }
+
+    private static func map(_ bytes: Int) -> UnsafeMutableRawPointer? {
+        let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE
+        let mapped = mmap(nil, bytes, PROT_READ | PROT_WRITE, flags, -1, 0)
+        return mapped == MAP_FAILED ? nil : mapped
+    }
+
+    func unmap() {
+        for (index, charges) in Self.shelfCapacities.enumerated() {
+            let shelf = shelf(index)
+            munmap(shelf.states, capacity * 8)
+            munmap(
+                shelf.bodies,
+                capacity * (Self.bodyBytes + charges * MemoryLayout<StepCharge>.stride))
+            munmap(shelf.hints, Self.stripes * 64)
+        }
+        munmap(highWater, 64 * 4)
+    }
+
+    @inline(__always)
+    func shelf(_ index: Int) -> Shelf {
+        switch index {
+        case 0: shelves.0
+        case 1: shelves.1
+        case 2: shelves.2
+        default: shelves.3
+        }
+    }
+
+    /// The shelf for a number of charges.
+    @inline(__always)
+    static func shelfIndex(charges: Int) -> Int {
+        if charges <= 4 { return 0 }
+        return charges <= 16 ? 1 : charges <= 64 ? 2 : 3
+    }
+}
+
+/// One slot of the table, found or claimed.
+struct PermitSlot {
+    let state: SharedWord
+    let body: UnsafeMutablePointer<PermitBody>
+    let id: UInt64
+    /// The state word while the permit is open.
+    let openWord: UInt64
+
+    @inline(__always)
+    var charges: UnsafeMutablePointer<StepCharge> {
+        (UnsafeMutableRawPointer(body) + PermitTable.bodyBytes)
+            .assumingMemoryBound(to: StepCharge.self)
+    }
+
+    /// Frees a slot that this thread holds, open or busy.
+    @inline(__always)
+    func release() { state.store(openWord & ~0xff_ffff) }
+
+    /// Frees a slot that was claimed for a decision which was then refused: as if it never was.
+    @inline(__always)
+    func cancel() { state.store((openWord & ~0xff_ffff) &- 0x100_0000) }
+
+    /// Claims the right to settle; false when the permit is not open.
+    @inline(__always)
+    func beginSettling() -> Bool {
+        state.swap(openWord, openWord & ~0xff_ffff | PermitTable.busy)
+    }
+
+    /// Leaves the permit open after an addition.
+    @inline(__always)
+    func endAdding() { state.store(openWord) }
+}
+
+extension PermitTable {
+    @inline(__always)
+    private static func stripe() -> Int {
+        let hash = UInt64(admission_thread_pointer()) &* 0x9e37_79b9_7f4a_7c15
+        return Int(truncatingIfNeeded: hash >> 58)
+    }
+
+    @inline(__always)
+    private func slot(_ shelfIndex: Int, _ index: Int, openWord: UInt64) -> PermitSlot {
+        let shelf = shelf(shelfIndex)
+        return PermitSlot(
+            state: SharedWord(shelf.states + index),
+            body: (shelf.bodies + index &* shelf.stride)
+                .assumingMemoryBound(to: PermitBody.self),
+            id: (openWord & ~Self.codeMask) | UInt64(shelfIndex) << 22 | UInt64(index),
+            openWord: openWord)
+    }
+
+    /// Claims a free slot, or gives nil when all are taken.
+    @inline(__always)
+    func claim(shelf shelfIndex: Int) -> PermitSlot? {
+        let shelf = shelf(shelfIndex)
+        let hint = SharedWord(shelf.hints, at: Self.stripe() &* 64)
+        let index = Int(truncatingIfNeeded: hint.loadRelaxed())
+        let word = shelf.states[index].load(ordering: .relaxed)
+        let openWord = (word &+ (Self.codeMask + 1)) | Self.open
+        if _fastPath(word & Self.codeMask == Self.free && word != 0),
+            SharedWord(shelf.states + index).swap(word, openWord)
+        {
+            return slot(shelfIndex, index, openWord: openWord)
+        }
+        return search(shelfIndex, from: index, hint: hint)
+    }
+
+    @inline(never)
+    private func search(_ shelfIndex: Int, from start: Int, hint: SharedWord) -> PermitSlot? {
+        let shelf = shelf(shelfIndex)
+        var index = start
+        for _ in 0..<capacity {
+            let word = shelf.states[index].load(ordering: .relaxed)
+            if word & Self.codeMask == Self.free {
+                // Generation 0 is skipped: an id is never 0.
+                let openWord = (word &+ (Self.codeMask + 1)) | Self.open
+                if openWord > Self.codeMask, SharedWord(shelf.states + index).swap(word, openWord) {
+                    hint.storeRelaxed(UInt64(index))
+                    SharedWord(highWater, at: shelfIndex * 64).raise(UInt64(index + 1))
+                    return slot(shelfIndex, index, openWord: openWord)
+                }
+            }
+            index += 1
+            if index == capacity { index = 0 }
+        }
+        return nil
+    }
+
+    /// The slot that an id names, whatever its state; nil for an id that was never given out.
+    @inline(__always)
+    func find(_ id: UInt64) -> PermitSlot? {
+        let index = Int(truncatingIfNeeded: id & 0x3f_ffff)
+        let shelfIndex = Int(truncatingIfNeeded: id >> 22 & 3)
+        guard index < capacity, id > Self.codeMask else { return nil }
+        return slot(shelfIndex, index, openWord: (id & ~Self.codeMask) | Self.open)
+    }
+
+    /// Calls `body` for every open or busy slot with its state word.
+    func forEachOpen(_ body: (PermitSlot, UInt64) -> Void) {
+        for shelfIndex in 0..<4 {
+            let shelf = shelf(shelfIndex)
+            let used = Int(SharedWord(highWater, at: shelfIndex * 64).load())
+            for index in 0..<min(used, capacity) {
+                let word = SharedWord(shelf.states + index).load()
+                guard word & Self.codeMask != Self.free else { continue }
+                body(slot(shelfIndex, index, openWord: word & ~Self.codeMask | Self.open), word)
+            }
+        }
+    }
+
+    /// Permits open now, and permits ever given out.
+    func counts() -> (open: Int, issued: UInt64) {
+        var open = 0
+        var issued: UInt64 = 0
+        for shelfIndex in 0..<4 {
+            let used = Int(SharedWord(highWater, at: shelfIndex * 64).load())
+            for index in 0..<min(used, capacity) {
+                let word = SharedWord(shelf(shelfIndex).states + index).load()
+                issued &+= word >> 24
+                if word & Self.codeMask != Self.free { open += 1 }
+            }
+        }
+        return (open, issued)
+    }
+}

@@ -1,0 +1,175 @@
+/// A limiter at a glance.
+public struct Snapshot: Sendable {
+    /// The library's version.
+    public let version: String
+    /// The store's URL.
+    public let store: String
+    /// `system` or `manual`.
+    public let clock: String
+    /// Where steady time is read: `tsc`, `cntvct`, `clock_gettime` or `manual`, and why.
+    public let clockSource: String
+    public let clockReason: String
+    public let steady: SteadyInstant
+    public let wall: WallInstant
+    /// Keys that live, and how many may.
+    public let keys: Int
+    public let keyCapacity: Int
+    /// Permits that are open, how many may be on each shelf of the table, and how many there were.
+    public let permitsOpen: Int
+    public let permitCapacity: Int
+    public let permitsIssued: UInt64
+    public let gatesOpen: Int
+    /// Compare-and-swaps that met another writer.
+    public let retries: UInt64
+    /// Decisions that gave back what they had taken.
+    public let rollbacks: UInt64
+    /// Turns that one caller began and another finished.
+    public let turnsHelped: UInt64
+    /// Rejections since the limits were loaded.
+    public let rejections: [RejectionCount]
+    /// Hash of the document in force, 16 hexadecimal digits.
+    public let policyHash: String
+    /// Documents put in force, the first included.
+    public let loads: UInt64
+
+    /// How often one limit rejected for one reason.
+    public struct RejectionCount: Sendable, Hashable {
+        public let policy: String
+        public let limit: String
+        public let reason: RejectionReason
+        public let count: UInt64
+    }
+
+    /// The snapshot as JSON, the form that C and Python give.
+    public var json: String {
+        var writer = JSONWriter()
+        writer.object { writer in
+            writer.member("version", version)
+            writer.member("store", store)
+            writer.member("clock", clock)
+            writer.member("clock_source", clockSource)
+            writer.member("clock_reason", clockReason)
+            writer.member("steady_ns", steady.nanoseconds)
+            writer.member("wall_unix_ns", wall.unixNanoseconds)
+            writer.member("keys", keys)
+            writer.member("key_capacity", keyCapacity)
+            writer.member("permits_open", permitsOpen)
+            writer.member("permit_capacity", permitCapacity)
+            writer.member("permits_issued", permitsIssued)
+            writer.member("gates_open", gatesOpen)
+            writer.member("retries", retries)
+            writer.member("rollbacks", rollbacks)
+            writer.member("turns_helped", turnsHelped)
+            writer.key("rejections")
+            writer.array { writer in
+                for entry in rejections {
+                    writer.object { writer in
+                        writer.member("policy", entry.policy)
+                        writer.member("limit", entry.limit)
+                        writer.member("reason", entry.reason.name)
+                        writer.member("count", entry.count)
+                    }
+                }
+            }
+            writer.member("policy_hash", policyHash)
+            writer.member("loads", loads)
+        }
+        return writer.text
+    }
+
+    /// The snapshot as Prometheus text (exposition format 0.0.4).
+    public var metrics: String {
+        var text = ""
+        func family(_ name: String, _ type: String, _ help: String, _ rows: [(String, UInt64)]) {
+            text += "# HELP \(name) \(help)\n# TYPE \(name) \(type)\n"
+            for (labels, value) in rows { text += "\(name)\(labels) \(value)\n" }
+        }
+        family("admission_keys", "gauge", "Keys that live.", [("", UInt64(keys))])
+        family(
+            "admission_permits_open", "gauge", "Permits that are open.",
+            [("", UInt64(permitsOpen))])
+        family(
+            "admission_permits_issued_total", "counter", "Permits given out.",
+            [("", permitsIssued)])
+        family("admission_gates_open", "gauge", "Gates that are open.", [("", UInt64(gatesOpen))])
+        family(
+            "admission_retries_total", "counter", "Swaps that met another writer.",
+            [("", retries)])
+        family(
+            "admission_rollbacks_total", "counter", "Decisions that gave back what they had taken.",
+            [("", rollbacks)])
+        family(
+            "admission_turns_helped_total", "counter", "Turns that another caller finished.",
+            [("", turnsHelped)])
+        family("admission_loads_total", "counter", "Documents put in force.", [("", loads)])
+        family(
+            "admission_rejections_total", "counter", "Rejections by limit and reason.",
+            rejections.map { entry in
+                let labels = [
+                    ("policy", entry.policy), ("limit", entry.limit), ("reason", entry.reason.name),
+                ]
+                let pairs = labels.map { "\($0)=\"\(Self.escaped($1))\"" }
+                return ("{\(pairs.joined(separator: ","))}", entry.count)
+            })
+        return text
+    }
+
+    /// A label's value: backslash, quote and line feed escaped.
+    private static func escaped(_ value: String) -> String {
+        var escaped = ""
+        for scalar in value.unicodeScalars {
+            switch scalar {
+            case "\\": escaped += "\\\\"
+            case "\"": escaped += "\\\""
+            case "\n": escaped += "\\n"
+            default: escaped.unicodeScalars.append(scalar)
+            }
+        }
+        return escaped
+    }
+}
+
+/// The library's version.
+public enum AdmissionVersion {
+    /// Major, minor and patch, as in `0.1.0`.
+    public static let text = "0.1.0"
+}
+
+extension LimiterCore {
+    func snapshot() -> Snapshot {
+        let now = store.clock.now()
+        let (loaded, gates, loads) = state.withLock { ($0.loaded, $0.gatesOpen, $0.loads) }
+        let permits = hot.pointee.permits.counts()
+        let described = CounterClock.shared.clock.pointee.describe()
+        let (source, reason) =
+            manual == nil ? described : ("manual", "advance and set_time move it")
+        return Snapshot(
+            version: AdmissionVersion.text, store: store.url,
+            clock: manual == nil ? "system" : "manual", clockSource: source, clockReason: reason,
+            steady: SteadyInstant(nanoseconds: now),
+            wall: WallInstant(unixNanoseconds: now &+ store.clock.wallOffset()),
+            keys: store.keyCount, keyCapacity: store.keyCapacity, permitsOpen: permits.open,
+            permitCapacity: hot.pointee.permits.capacity, permitsIssued: permits.issued,
+            gatesOpen: gates, retries: store.segment.retries.load(),
+            rollbacks: store.segment.rollbacks.load(),
+            turnsHelped: store.segment.turnsHelped.load(), rejections: rejections(loaded),
+            policyHash: Self.hexadecimal(loaded.table.document.hash), loads: loads)
+    }
+
+    private func rejections(_ loaded: LoadedPolicies) -> [Snapshot.RejectionCount] {
+        var rows: [Snapshot.RejectionCount] = []
+        for (policy, limits) in zip(loaded.table.document.policies, loaded.notes) {
+            for notes in limits {
+                for (reason, entry) in notes.rejections.enumerated() {
+                    let count = entry.value.load(ordering: .relaxed)
+                    guard count > 0 else { continue }
+                    rows.append(
+                        Snapshot.RejectionCount(
+                            policy: policy.name, limit: notes.limit.name,
+                            reason: RejectionReason(rawValue: Int32(reason)), count: count))
+                }
+            }
+        }
+        return rows
+    }
+}

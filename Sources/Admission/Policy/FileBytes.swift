@@ -1,0 +1,38 @@
+import Glibc
+
+/// Reads a whole file, up to a bound.
+enum FileBytes {
+    /// - Parameters:
+    ///   - path: Relative to the working directory.
+    ///   - maximum: The most bytes accepted; the file is not read further than one beyond.
+    /// - Throws: `PolicyError`: `unreadable` with the system's reason, or `tooLarge`.
+    static func read(path: String, maximum: Int) throws(PolicyError) -> [UInt8] {
+        guard !path.utf8.contains(0) else {
+            throw PolicyError(.unreadable, message: "\(path.quoted) has a NUL character")
+        }
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw unreadable(path) }
+        defer { close(descriptor) }
+        var bytes: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: 64 << 10)
+        while bytes.count <= maximum {
+            let count = Glibc.read(descriptor, &chunk, chunk.count)
+            if count > 0 {
+                bytes += chunk[..<count]
+            } else if count == 0 {
+                return bytes
+            } else if errno != EINTR {
+                throw unreadable(path)
+            }
+        }
+        throw PolicyError(
+            .tooLarge, message: "\(path.quoted) is longer than \(maximum) bytes, the most accepted")
+    }
+
+    private static func unreadable(_ path: String) -> PolicyError {
+        let number = errno
+        let reason = strerror(number).map { String(cString: $0) } ?? "error"
+        return PolicyError(
+            .unreadable, message: "\(path.quoted) cannot be read: \(reason) (errno \(number))")
+    }
+}

@@ -1,0 +1,311 @@
+/// How a decision over a whole plan ended.
+package struct ChargeResult {
+    package enum Outcome: UInt8, Sendable {
+        case admitted
+        case rejected
+        /// The plan is out of date: resolve the gate anew and try again.
+        case stale
+        /// No room for another slot.
+        case failed
+    }
+
+    package var outcome: Outcome
+    /// The decision's own steady instant.
+    package var now: Int64
+    /// Wall minus steady nanoseconds at the decision.
+    package var wallOffset: Int64
+    /// Index of the step that the answer speaks of; -1 for a plan without steps.
+    package var step: Int = -1
+    /// Units left on that step.
+    package var remaining: Int64 = 0
+    package var refusal: Verdict.Refusal = .none
+    package var retryAfterNanoseconds: Int64 = 0
+    package var asked: Int64 = 0
+}
+
+/// All or nothing: the steps of a plan are taken in one global order of keys, concurrency first,
+/// and given back when a later one refuses.
+///
+/// A plan whose last decision was refused looks at every limit first, so that a saturated limit
+/// costs the others no writes. After a refusal every limit is looked at again, up to
+/// `maximumLooks` times: a false refusal is possible only while another decision on a shared key
+/// is in flight. Lock-free; no allocation.
+extension ChargePlanReference {
+    private static var maximumLooks: Int { 4 }
+
+    /// Decides and books, or books nothing.
+    ///
+    /// - Parameters:
+    ///   - cost: no amount is negative.
+    ///   - charges: room for one entry a step.
+    @inline(__always)
+    package func charge(
+        _ cost: borrowing CostAmounts, clock: StoreClock, owner: UInt64,
+        charges: UnsafeMutablePointer<StepCharge>
+    ) -> ChargeResult {
+        var moment = ChargeMoment(
+            now: clock.now(), wallOffset: clock.wallOffset(), owner: owner)
+        let count = stepCount
+        if _slowPath(head.pointee.wasRefused != 0) {
+            if let early = look(cost, &moment, isSecondLook: false) { return early }
+        }
+        var best = ChargeResult(
+            outcome: .admitted, now: moment.now, wallOffset: moment.wallOffset)
+        var bestCapacity: Int64 = 1
+        var index = 0
+        while index < count {
+            let step = step(index)
+            let amount = cost.amount(ofCount: step.pointee.countIndex)
+            let outcome = step.take(amount, &moment, charges + index)
+            guard _fastPath(outcome == .taken) else {
+                return chargeAgain(
+                    cost, clock: clock, &moment, charges: charges, failed: index, outcome)
+            }
+            if _slowPath(!step.pointee.isNoted) && amount > 0 { step.note() }
+            if index == 0
+                || step.isTighter(
+                    moment.remaining, than: best.remaining, of: bestCapacity,
+                    documentIndex: self.step(best.step).pointee.documentIndex)
+            {
+                best.step = index
+                best.remaining = moment.remaining
+                best.asked = amount
+                bestCapacity = step.pointee.capacity
+            }
+            index &+= 1
+        }
+        best.now = moment.now
+        return best
+    }
+
+    /// The way on from a step that was not taken: give back, then look, then try again.
+    @inline(never)
+    private func chargeAgain(
+        _ cost: borrowing CostAmounts, clock: StoreClock, _ moment: inout ChargeMoment,
+        charges: UnsafeMutablePointer<StepCharge>, failed: Int, _ outcome: StepOutcome
+    ) -> ChargeResult {
+        var failed = failed
+        var outcome = outcome
+        var looks = 0
+        while true {
+            giveBack(charges, upTo: failed, clock: clock)
+            switch outcome {
+            case .stale: return result(.stale, moment)
+            case .failed: return result(.failed, moment)
+            case .taken, .raised: break
+            case .refused:
+                looks += 1
+                let isLast = looks >= Self.maximumLooks
+                if let rejection = look(cost, &moment, isSecondLook: isLast) { return rejection }
+                if isLast {
+                    // It says yes and is refused each time: others take what it sees. That is a
+                    // refusal by the step that refused.
+                    return refusal(by: failed, cost, moment)
+                }
+            }
+            (failed, outcome) = takeAll(cost, &moment, charges)
+            if outcome == .taken { return admitted(cost, moment) }
+        }
+    }
+
+    private func takeAll(
+        _ cost: borrowing CostAmounts, _ moment: inout ChargeMoment,
+        _ charges: UnsafeMutablePointer<StepCharge>
+    ) -> (Int, StepOutcome) {
+        for index in 0..<stepCount {
+            let step = step(index)
+            let amount = cost.amount(ofCount: step.pointee.countIndex)
+            let outcome = step.take(amount, &moment, charges + index)
+            guard outcome == .taken else { return (index, outcome) }
+        }
+        return (stepCount, .taken)
+    }
+
+    /// Books nothing: undoes the first `count` steps.
+    package func giveBack(
+        _ charges: UnsafeMutablePointer<StepCharge>, upTo count: Int, clock: StoreClock
+    ) {
+        guard count > 0 else { return }
+        for index in (0..<count).reversed() {
+            step(index).giveBack(charges[index], clock: clock)
+        }
+        step(0).pointee.notes.takeUnretainedValue().definition.segment.rollbacks.increment()
+    }
+
+    /// Asks every limit without taking; a rejection names the refusal that lasts longest.
+    ///
+    /// - Returns: nil when every limit would admit.
+    @inline(never)
+    private func look(
+        _ cost: borrowing CostAmounts, _ moment: inout ChargeMoment, isSecondLook: Bool
+    ) -> ChargeResult? {
+        let first = worst(cost, &moment)
+        guard first.outcome != .admitted else {
+            head.pointee.wasRefused = 0
+            return nil
+        }
+        guard first.outcome == .rejected else { return first }
+        // Looked at again before it is refused: a decision in flight may have given back since.
+        let second = worst(cost, &moment)
+        guard second.outcome == .rejected else {
+            return second.outcome == .admitted ? nil : second
+        }
+        head.pointee.wasRefused = 1
+        note(second)
+        return second
+    }
+
+    /// The refusal to report: never first, then concurrency, then the latest instant; ties by
+    /// document order.
+    private func worst(
+        _ cost: borrowing CostAmounts, _ moment: inout ChargeMoment
+    ) -> ChargeResult {
+        restart: while true {
+            let started = moment.now
+            var worst = result(.admitted, moment)
+            for index in 0..<stepCount {
+                let step = step(index)
+                let amount = cost.amount(ofCount: step.pointee.countIndex)
+                guard let view = step.view(amount, &moment) else { return result(.stale, moment) }
+                if moment.now != started { continue restart }
+                let verdict = view.verdict
+                guard verdict.refusal != .none else { continue }
+                if worst.outcome == .rejected, !isWorse(index, verdict, than: worst) { continue }
+                worst.outcome = .rejected
+                worst.step = index
+                worst.refusal = verdict.refusal
+                worst.retryAfterNanoseconds = verdict.retryAfterNanoseconds
+                worst.remaining = verdict.remaining
+                worst.asked = amount
+            }
+            return worst
+        }
+    }
+
+    func isWorse(_ index: Int, _ verdict: Verdict, than worst: ChargeResult) -> Bool {
+        func rank(_ refusal: Verdict.Refusal) -> Int {
+            switch refusal {
+            case .exceedsLimit: 2
+            case .concurrency: 1
+            case .none, .exhausted, .debt, .boundaryGuard: 0
+            }
+        }
+        let (new, old) = (rank(verdict.refusal), rank(worst.refusal))
+        if new != old { return new > old }
+        if verdict.retryAfterNanoseconds != worst.retryAfterNanoseconds {
+            return verdict.retryAfterNanoseconds > worst.retryAfterNanoseconds
+        }
+        return step(index).pointee.documentIndex < step(worst.step).pointee.documentIndex
+    }
+
+    private func note(_ result: ChargeResult) {
+        let notes = step(result.step).pointee.notes.takeUnretainedValue()
+        notes.rejections[Int(result.refusal.rawValue)].value
+            .wrappingAdd(1, ordering: .relaxed)
+    }
+
+    private func result(_ outcome: ChargeResult.Outcome, _ moment: ChargeMoment) -> ChargeResult {
+        ChargeResult(outcome: outcome, now: moment.now, wallOffset: moment.wallOffset)
+    }
+
+    private func refusal(
+        by index: Int, _ cost: borrowing CostAmounts, _ moment: ChargeMoment
+    ) -> ChargeResult {
+        var result = result(.rejected, moment)
+        result.step = index
+        result.asked = cost.amount(ofCount: step(index).pointee.countIndex)
+        result.refusal = step(index).pointee.kind == .concurrency ? .concurrency : .exhausted
+        result.retryAfterNanoseconds = 1
+        note(result)
+        return result
+    }
+
+    /// The answer after the slow way, which does not keep what each step had left.
+    private func admitted(
+        _ cost: borrowing CostAmounts, _ moment: ChargeMoment
+    ) -> ChargeResult {
+        var best = result(.admitted, moment)
+        var bestCapacity: Int64 = 1
+        for index in 0..<stepCount {
+            let step = step(index)
+            var moment = moment
+            let left = step.view(0, &moment)?.verdict.remaining ?? 0
+            let amount = cost.amount(ofCount: step.pointee.countIndex)
+            let isFirst = best.step < 0
+            let documentIndex = self.step(max(0, best.step)).pointee.documentIndex
+            if isFirst
+                || step.isTighter(
+                    left, than: best.remaining, of: bestCapacity, documentIndex: documentIndex)
+            {
+                best.step = index
+                best.remaining = left
+                best.asked = amount
+                bestCapacity = step.pointee.capacity
+            }
+            if !step.pointee.isNoted && amount > 0 { step.note() }
+        }
+        return best
+    }
+}
+
+extension UnsafeMutablePointer where Pointee == ChargeStep {
+    /// Whether `remaining` of this step's capacity is a smaller share than another's; in a tie the
+    /// earlier limit of the document.
+    @inline(__always)
+    func isTighter(
+        _ remaining: Int64, than other: Int64, of capacity: Int64, documentIndex: UInt16
+    ) -> Bool {
+        // remaining / mine < other / theirs, cross-multiplied: counts and limits are below 2^42.
+        let mine = remaining.multipliedFullWidth(by: capacity)
+        let theirs = other.multipliedFullWidth(by: pointee.capacity)
+        if mine.high != theirs.high { return mine.high < theirs.high }
+        if mine.low != theirs.low { return mine.low < theirs.low }
+        return pointee.documentIndex < documentIndex
+    }
+
+    /// Notes that a cost met this limit.
+    @inline(never)
+    func note() {
+        pointee.notes.takeUnretainedValue().wasCharged.store(true, ordering: .relaxed)
+        pointee.isNoted = true
+    }
+}
+
+/// The plan of a single bucket: one line of the plan, one of the key, one swap.
+extension ChargePlanReference {
+    /// Decides for a plan of one bucket; nil: take the general way.
+    @inline(__always)
+    package func chargeSingle(
+        _ cost: borrowing CostAmounts, clock: StoreClock
+    ) -> ChargeResult? {
+        let plan = head
+        let amount = cost.amount(ofCount: Int32(plan.pointee.countIndex))
+        let now = clock.now()
+        let state = SharedWord(plan.pointee.record, at: KeyRecord.state)
+        let word = state.load()
+        let scaled = UInt64(bitPattern: now) &<< UInt64(plan.pointee.shift)
+        var lead = (word & ~1) &- scaled
+        if lead > plan.pointee.farthest { lead = 0 }
+        let (high, charged) = plan.pointee.interval.multipliedFullWidth(
+            by: UInt64(bitPattern: amount))
+        let after = lead &+ charged
+        let tag = SharedWord(plan.pointee.record, at: KeyRecord.tag).load()
+        guard
+            _fastPath(
+                tag == plan.pointee.tag && word & 1 == UInt64(plan.pointee.parity)
+                    && high == 0 && charged <= plan.pointee.tolerance
+                    && after <= plan.pointee.tolerance && amount > 0)
+        else { return nil }
+        let new = (scaled &+ after) | UInt64(plan.pointee.parity)
+        guard _fastPath(new != TokenBucket.retired && state.swap(word, new)) else { return nil }
+        let span = plan.pointee.tolerance &- after
+        var left = span.multipliedFullWidth(by: singleReciprocal).high
+        if span &- left &* plan.pointee.interval >= plan.pointee.interval { left &+= 1 }
+        var result = ChargeResult(
+            outcome: .admitted, now: now, wallOffset: clock.wallOffset())
+        result.step = 0
+        result.remaining = Int64(bitPattern: left)
+        result.asked = amount
+        return result
+    }
+}

@@ -1,0 +1,258 @@
+import Glibc
+import Synchronization
+
+/// What a limit is called and what the process knows of it.
+///
+/// Made once per distinct definition and parameters, kept as long as the store.
+package final class LimitNotes: Sendable {
+    package let definition: Definition
+    /// Interned, NUL-terminated, never freed.
+    package let policyName: InternedName
+    package let limitName: InternedName
+    package let limit: Limit
+    /// Names of the attributes in a key, sorted.
+    package let attributeNames: [String]
+    /// Parameters' number in the definition when these notes were made.
+    package let parameterNumber: UInt64
+    /// A gate was opened on this limit.
+    package let wasMatched = Atomic<Bool>(false)
+    /// A cost above 0 met this limit.
+    package let wasCharged = Atomic<Bool>(false)
+    /// Calendar words that were found ahead of time and taken for damage.
+    package let damages = RejectionCount()
+    /// Rejections by reason (`Verdict.Refusal`).
+    package let rejections: [RejectionCount]
+
+    package final class RejectionCount: Sendable {
+        package let value = Atomic<UInt64>(0)
+        init() {}
+    }
+
+    package init(
+        definition: Definition, policyName: String, limit: Limit, attributeNames: [String],
+        parameterNumber: UInt64
+    ) {
+        self.definition = definition
+        self.policyName = InternedName(policyName)
+        limitName = InternedName(limit.name)
+        self.limit = limit
+        self.attributeNames = attributeNames
+        self.parameterNumber = parameterNumber
+        rejections = (0..<6).map { _ in RejectionCount() }
+    }
+}
+
+/// One charge of a plan: which key, and under which parameters. Plain data in plan memory.
+///
+/// The parameters lie in `parameters`, read as the algorithm's own type: see `bucket`, `rolling`.
+package struct ChargeStep {
+    /// The key's record; valid while the segment is mapped.
+    var record: UnsafeMutableRawPointer
+    /// The record's tag when the plan was made.
+    var tag: UInt64
+    /// Burst or limit.
+    package var capacity: Int64
+    /// Unowned: the store keeps it.
+    var notes: Unmanaged<LimitNotes>
+    var kind: LimitKindCode
+    /// Whether this limit's first charge was noted.
+    var isNoted: Bool
+    var documentIndex: UInt16
+    var countIndex: Int32
+    /// Bucket: parity of words under these parameters. Calendar: guard. Concurrency: lease ns.
+    var detail: UInt64
+    /// Concurrency: offset of the slot to try first; changed by any thread, relaxed.
+    var hint: UInt64
+    /// Calendar: address of the `CalendarCell`.
+    var calendar: UnsafeRawPointer?
+    ///
+    /// Concurrency: segment's address, max hold ns, 1 where the key has more slots than the limit.
+    var parameters: (UInt64, UInt64, UInt64, UInt64, UInt64, UInt64)
+    /// Where the key's text lies behind the steps, in bytes from the plan's start, and its length.
+    var textOffset: UInt32
+    var textLength: UInt32
+    /// Interned, never freed.
+    package var policyName: UnsafePointer<CChar>?
+    package var limitName: UnsafePointer<CChar>?
+}
+
+/// The memory of a plan: a head of one cache line, then the steps.
+///
+/// ```
+/// head:  core · version · flags · record · tag · interval · tolerance · farthest
+/// steps: 192 bytes each, in the order in which charges are taken (concurrency, then by address)
+/// texts: the keys' attribute values, to find or make a key again that was reclaimed
+/// ```
+/// The head repeats the one step of a plan with a single bucket, so that such a decision touches
+/// one line of the plan and one of the key. Owner: the gate that made it; see `GateStorage`.
+package struct ChargePlan {
+    /// The owner's context: `Limiter`'s hot core.
+    package var core: UnsafeMutableRawPointer
+    /// `loadVersion` of the segment for which the plan was made.
+    package var version: UInt64
+    package var stepCount: UInt16
+    /// A plan of one bucket.
+    package var isSingleBucket: Bool
+    package var hasConcurrency: Bool
+    /// Count of the single bucket.
+    var countIndex: UInt8
+    /// Nanosecond shift of the single bucket's quanta.
+    var shift: UInt8
+    var parity: UInt8
+    /// The last decision was refused: look at all limits before taking.
+    var wasRefused: UInt8
+    var record: UnsafeMutableRawPointer
+    var tag: UInt64
+    var interval: UInt64
+    var tolerance: UInt64
+    var farthest: UInt64
+
+    /// Bytes of the head and of a step.
+    package static let headBytes = 128
+    package static let stepBytes = 192
+    /// Limits that may apply to one gate.
+    package static let maximumSteps = 256
+
+    /// Second line of the head.
+    static let successorOffset = 64
+    static let notesOffset = 72
+    static let reciprocalOffset = 80
+}
+
+/// Address of a plan. The gate's storage owns the memory.
+package struct ChargePlanReference: @unchecked Sendable, Equatable {
+    // Unchecked: an address; what it points at is written before it is published, but for words
+    // that are read and written relaxed.
+    package let address: UnsafeMutableRawPointer
+
+    @inline(__always)
+    package init(_ address: UnsafeMutableRawPointer) { self.address = address }
+
+    @inline(__always)
+    package var head: UnsafeMutablePointer<ChargePlan> {
+        address.assumingMemoryBound(to: ChargePlan.self)
+    }
+
+    @inline(__always)
+    package func step(_ index: Int) -> UnsafeMutablePointer<ChargeStep> {
+        (address + ChargePlan.headBytes + index &* ChargePlan.stepBytes)
+            .assumingMemoryBound(to: ChargeStep.self)
+    }
+
+    @inline(__always)
+    package var stepCount: Int { Int(head.pointee.stepCount) }
+
+    /// Address of the plan that replaced this one, 0 while none did.
+    @inline(__always)
+    package var successor: SharedWord { SharedWord(address, at: ChargePlan.successorOffset) }
+
+    /// Notes of the single bucket.
+    @inline(__always)
+    package var singleNotes: Unmanaged<LimitNotes> {
+        (address + ChargePlan.notesOffset).load(as: Unmanaged<LimitNotes>.self)
+    }
+
+    @inline(__always)
+    var singleReciprocal: UInt64 {
+        (address + ChargePlan.reciprocalOffset).load(as: UInt64.self)
+    }
+
+    /// Memory for a plan, or nil when the system has none.
+    package static func allocate(stepCount: Int, textBytes: Int) -> ChargePlanReference? {
+        let bytes = ChargePlan.headBytes + stepCount * ChargePlan.stepBytes + textBytes
+        var address: UnsafeMutableRawPointer?
+        guard posix_memalign(&address, 64, bytes) == 0, let address else { return nil }
+        memset(address, 0, bytes)
+        return ChargePlanReference(address)
+    }
+
+    /// The bytes of a step's key: its attributes' values.
+    package func text(of index: Int) -> UnsafeRawBufferPointer {
+        let step = step(index)
+        return UnsafeRawBufferPointer(
+            start: address + Int(step.pointee.textOffset), count: Int(step.pointee.textLength))
+    }
+
+    /// Frees the plan alone, not its successors.
+    package func free() { Glibc.free(address) }
+}
+
+/// A step's parameters as its algorithm's type.
+extension UnsafeMutablePointer where Pointee == ChargeStep {
+    private static var parametersOffset: Int { 64 }
+
+    @inline(__always)
+    private var rawParameters: UnsafeMutableRawPointer {
+        UnsafeMutableRawPointer(self) + Self.parametersOffset
+    }
+
+    @inline(__always)
+    var bucket: UnsafePointer<TokenBucket> {
+        UnsafePointer(rawParameters.assumingMemoryBound(to: TokenBucket.self))
+    }
+
+    @inline(__always)
+    var rolling: UnsafePointer<RollingWindow> {
+        UnsafePointer(rawParameters.assumingMemoryBound(to: RollingWindow.self))
+    }
+
+    @inline(__always)
+    var state: SharedWord { SharedWord(pointee.record, at: KeyRecord.state) }
+
+    @inline(__always)
+    var hint: SharedWord { SharedWord(UnsafeMutableRawPointer(self), at: 48) }
+
+    /// Whether the record still is the key that the plan means. Call it behind the load of the word
+    /// that is to be swapped: a record that was reused in between holds another word then.
+    @inline(__always)
+    var isCurrent: Bool {
+        SharedWord(pointee.record, at: KeyRecord.tag).load() == pointee.tag
+    }
+
+    func setParameters(_ bucket: TokenBucket) {
+        rawParameters.storeBytes(of: bucket, as: TokenBucket.self)
+    }
+
+    func setParameters(_ rolling: RollingWindow) {
+        rawParameters.storeBytes(of: rolling, as: RollingWindow.self)
+    }
+
+    @inline(__always)
+    var calendarCell: UnsafePointer<CalendarCell>? {
+        pointee.calendar?.assumingMemoryBound(to: CalendarCell.self)
+    }
+
+    /// Offsets that `hint` and the parameters rely on.
+    static func checkLayout() -> Bool {
+        MemoryLayout<ChargeStep>.offset(of: \.parameters) == parametersOffset
+            && MemoryLayout<ChargeStep>.offset(of: \.hint) == 48
+            && MemoryLayout<ChargeStep>.size <= ChargePlan.stepBytes
+            && MemoryLayout<ChargePlan>.size <= ChargePlan.successorOffset
+            && MemoryLayout<TokenBucket>.size <= 48 && MemoryLayout<RollingWindow>.size <= 48
+    }
+}
+
+/// A name with an address of its own for C: one copy per distinct name in the process, never freed.
+package struct InternedName: @unchecked Sendable {
+    // Unchecked: an address of bytes that are never written again nor freed.
+    package let address: UnsafePointer<CChar>
+
+    private static let table = Mutex<[[UInt8]: UInt]>([:])
+
+    package init(_ name: String) {
+        let bits = Self.table.withLock { table -> UInt in
+            let key = Array(name.utf8)
+            if let known = table[key] { return known }
+            var bytes = Array(name.utf8CString)
+            let copy = UnsafeMutablePointer<CChar>.allocate(capacity: bytes.count)
+            copy.initialize(from: &bytes, count: bytes.count)
+            let bits = UInt(bitPattern: copy)
+            table[key] = bits
+            return bits
+        }
+        guard let address = UnsafePointer<CChar>(bitPattern: bits) else {
+            preconditionFailure("a name's address is never nil")
+        }
+        self.address = address
+    }
+}

@@ -1,0 +1,196 @@
+import Glibc
+import Synchronization
+
+/// The memory that all counters live in: one mapping, laid out so that processes can share it.
+///
+/// ```
+/// 0        header: magic, layout version, sizes, words below
+/// 16 KiB   index: one word a bucket, head of a chain of key records
+/// …        arena: key records, slot blocks and definitions, 16-byte aligned, from one bump word
+///          and from free lists by kind and size
+/// ```
+///
+/// Every shared word changes by compare-and-swap or is written before its record is published.
+/// There is no lock in it: a process that dies at any instruction leaves a segment that others go
+/// on using. Offsets, never addresses, are stored; an offset counts units of 16 bytes.
+///
+/// Owner: the store that created it; unmapped when the last reference goes. Threads: any.
+package final class Segment: @unchecked Sendable {
+    // Unchecked: the mapping's address is constant and everything shared in it is atomic.
+    package let base: UnsafeMutableRawPointer
+    /// Bytes mapped.
+    package let size: Int
+    /// Keys that may live at once.
+    package let keyCapacity: Int
+    /// Number of index words minus one; the number is a power of two.
+    let indexMask: UInt64
+
+    /// First bytes of a segment.
+    package static let magic: UInt64 = 0x3147_4553_4d44_4101
+    /// Raised with every incompatible change of what this file and its neighbours lay out.
+    package static let layoutVersion: UInt64 = 1
+
+    /// Where the header's words lie, in bytes.
+    enum Header {
+        static let magic = 0
+        static let layoutVersion = 8
+        static let size = 16
+        static let keyCapacity = 24
+        /// Bytes of the arena handed out so far; only grows.
+        static let allocated = 64
+        /// Keys published and not yet unlinked.
+        static let keyCount = 128
+        /// Head of the list of definitions, as a record offset.
+        static let definitions = 136
+        /// Raised by every load of a policy document; each decision compares it.
+        static let loadVersion = 192
+        /// Swaps that met another writer.
+        static let retries = 256
+        /// Decisions that gave back what they had taken.
+        static let rollbacks = 264
+        /// Turns and retirements that one caller found begun by another and finished.
+        static let turnsHelped = 272
+        /// Source of incarnations.
+        static let incarnations = 280
+        /// Owner numbers of leases handed out.
+        static let owners = 288
+        /// Free lists: kinds x size classes.
+        static let freeLists = 1_024
+        static let bytes = 16_384
+    }
+
+    /// Size classes of a kind: multiples of 16 bytes up to 2 KiB, then powers of two.
+    static let sizeClasses = 160
+
+    private let arenaStart: Int
+
+    /// Maps a segment of its own: shared with children forked from now on, gone with the last.
+    ///
+    /// Untouched capacity costs nothing: pages come into being when they are first used.
+    ///
+    /// - Parameter keyCapacity: keys that may live at once, 1 … 2^26.
+    /// - Throws: `StoreError.outOfMemory`.
+    package init(anonymousWithKeyCapacity keyCapacity: Int) throws(StoreError) {
+        let capacity = min(max(1, keyCapacity), 1 << 26)
+        var buckets = 64
+        while buckets < capacity { buckets *= 2 }
+        arenaStart = Header.bytes + buckets * 8
+        let arena = min(max(64 << 20, capacity * 1_024), 48 << 30)
+        size = arenaStart + arena
+        let flags = MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE
+        let mapped = mmap(nil, size, PROT_READ | PROT_WRITE, flags, -1, 0)
+        guard let mapped, mapped != MAP_FAILED else {
+            throw .outOfMemory(bytes: size, errno: errno)
+        }
+        base = mapped
+        self.keyCapacity = capacity
+        indexMask = UInt64(buckets - 1)
+        word(Header.layoutVersion).store(Self.layoutVersion)
+        word(Header.size).store(UInt64(size))
+        word(Header.keyCapacity).store(UInt64(capacity))
+        word(Header.allocated).store(UInt64(arenaStart))
+        word(Header.loadVersion).store(1)
+        word(Header.magic).store(Self.magic)
+    }
+
+    deinit {
+        munmap(base, size)
+    }
+
+    /// The word that lies `offset` bytes into the segment.
+    @inline(__always)
+    package func word(_ offset: Int) -> SharedWord { SharedWord(base, at: offset) }
+
+    /// The word that every load of a document raises.
+    package var loadVersion: SharedWord { word(Header.loadVersion) }
+    /// Counts for the snapshot.
+    package var retries: SharedWord { word(Header.retries) }
+    package var rollbacks: SharedWord { word(Header.rollbacks) }
+    package var turnsHelped: SharedWord { word(Header.turnsHelped) }
+
+    /// Keys that live now.
+    package var keyCount: Int { Int(word(Header.keyCount).load()) }
+
+    /// Bytes of the arena in use or on free lists.
+    package var allocatedBytes: Int { Int(word(Header.allocated).load()) - arenaStart }
+}
+
+/// Space in the arena.
+extension Segment {
+    /// Bytes that a record of this size really takes: its size class.
+    static func roundedSize(_ bytes: Int) -> Int {
+        guard bytes > 2_032 else { return (bytes + 15) & ~15 }
+        var rounded = 4_096
+        while rounded < bytes { rounded *= 2 }
+        return rounded
+    }
+
+    private func freeList(kind: LimitKindCode, bytes: Int) -> SharedWord {
+        let rounded = Self.roundedSize(bytes)
+        var sizeClass = rounded / 16
+        if rounded > 2_032 { sizeClass = 128 + (rounded.trailingZeroBitCount - 12) }
+        let index = Int(kind.rawValue) * Self.sizeClasses + min(sizeClass, Self.sizeClasses - 1)
+        return word(Header.freeLists + index * 8)
+    }
+
+    /// Takes zeroed or used space for a record; the caller writes every word of it.
+    ///
+    /// Lock-free. Space of one kind is never used for another, so that a stale reader of a word
+    /// meets only words of its own kind there.
+    func allocate(kind: LimitKindCode, bytes: Int) throws(StoreError) -> Int {
+        let list = freeList(kind: kind, bytes: bytes)
+        while true {
+            // `tag:32 | offset:32`: the tag changes with every push and pop, so that a head that
+            // went away and came back is not taken for unchanged.
+            let head = list.load()
+            let offset = Int(head & 0xffff_ffff) * 16
+            guard offset != 0 else { break }
+            let next = word(offset + KeyRecord.link).load() & 0xffff_ffff
+            if list.swap(head, (head >> 32 &+ 1) << 32 | next) { return offset }
+        }
+        return try bump(Self.roundedSize(bytes))
+    }
+
+    /// Takes untouched space from the end of the arena.
+    func bump(_ bytes: Int) throws(StoreError) -> Int {
+        let allocated = word(Header.allocated)
+        while true {
+            let start = allocated.load()
+            guard Int(start) + bytes <= size else {
+                throw .arenaFull(neededBytes: bytes, sizeBytes: size)
+            }
+            if allocated.swap(start, start + UInt64(bytes)) { return Int(start) }
+        }
+    }
+
+    /// Gives a record's space back to its free list.
+    func free(_ offset: Int, kind: LimitKindCode, bytes: Int) {
+        let list = freeList(kind: kind, bytes: bytes)
+        while true {
+            let head = list.load()
+            word(offset + KeyRecord.link).store(head & 0xffff_ffff)
+            if list.swap(head, (head >> 32 &+ 1) << 32 | UInt64(offset / 16)) { return }
+        }
+    }
+
+    /// Bytes of a page, and which pages of the index are resident: the others hold no key.
+    ///
+    /// Reading an untouched page of a shared mapping would allocate it.
+    func residentPages(from start: Int, bytes: Int) -> (pageBytes: Int, isResident: [Bool]) {
+        let page = Int(sysconf(Int32(_SC_PAGESIZE)))
+        let count = (bytes + page - 1) / page
+        var states = [UInt8](repeating: 1, count: count)
+        let status = mincore(base + start, bytes, &states)
+        return (page, states.map { status != 0 || $0 & 1 != 0 })
+    }
+}
+
+/// The kind of a limit as segments store it.
+package enum LimitKindCode: UInt8, Sendable {
+    case bucket = 0
+    case rolling = 1
+    case calendar = 2
+    case concurrency = 3
+    /// Slot blocks of a concurrency limit; a kind of space, not of limit.
+    case slots = 4
+}

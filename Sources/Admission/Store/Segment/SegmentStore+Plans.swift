@@ -1,0 +1,229 @@
+/// Making plans: attributes' keys found or made, parameters copied beside them.
+extension SegmentStore {
+    /// Why a plan could not be made.
+    package enum PlanFault: Error {
+        case store(StoreError)
+        case zone(ZoneError)
+        case tooManyLimits(count: Int)
+    }
+
+    /// One limit that applies, with its key's text.
+    private struct Entry {
+        var notes: LimitNotes
+        var documentIndex: Int
+        var text: [UInt8]
+        var key: KeyReference
+        var cell: UnsafeRawPointer?
+    }
+
+    /// Makes the plan of a gate.
+    ///
+    /// - Parameters:
+    ///   - version: the segment's load version, read before `loaded` was.
+    ///   - core: what decisions find behind the plan.
+    /// - Returns: memory that the caller owns.
+    /// - Complexity: O(limits); one look-up of a key each.
+    package func makePlan(
+        _ loaded: LoadedPolicies, matches: [PolicyTable.Match], version: UInt64,
+        core: UnsafeMutableRawPointer
+    ) throws(PlanFault) -> ChargePlanReference {
+        var entries: [Entry] = []
+        for match in matches {
+            for (index, notes) in loaded.notes[match.policyIndex].enumerated() {
+                entries.append(
+                    try entry(
+                        notes, documentIndex: loaded.firstIndex[match.policyIndex] + index,
+                        text: match.text))
+            }
+        }
+        guard entries.count <= ChargePlan.maximumSteps else {
+            throw .tooManyLimits(count: entries.count)
+        }
+        if entries.count > 1 { entries.sort(by: Self.isTakenFirst) }
+        let textBytes = entries.reduce(0) { $0 + $1.text.count }
+        guard
+            let plan = ChargePlanReference.allocate(
+                stepCount: entries.count, textBytes: textBytes)
+        else { throw .store(.outOfMemory(bytes: textBytes, errno: 0)) }
+        fill(plan, entries, version: version, core: core)
+        return plan
+    }
+
+    /// The global order of taking: concurrency first, then by address, the same for every plan.
+    private static func isTakenFirst(_ left: Entry, _ right: Entry) -> Bool {
+        let isLeftSlot = left.notes.definition.kind == .concurrency
+        let isRightSlot = right.notes.definition.kind == .concurrency
+        if isLeftSlot != isRightSlot { return isLeftSlot }
+        return left.key.offset < right.key.offset
+    }
+
+    private func entry(
+        _ notes: LimitNotes, documentIndex: Int, text: [UInt8]
+    ) throws(PlanFault) -> Entry {
+        var cell: UnsafeRawPointer?
+        if case .calendarWindow(_, let unit, let zone, _) = notes.limit.kind {
+            do throws(ZoneError) {
+                cell = try calendarCell(zone: zone, unit: unit)
+            } catch {
+                throw .zone(error)
+            }
+        }
+        do throws(StoreError) {
+            let key = try key(notes, text: text, cell: cell)
+            if !notes.wasMatched.load(ordering: .relaxed) {
+                notes.wasMatched.store(true, ordering: .relaxed)
+            }
+            return Entry(
+                notes: notes, documentIndex: documentIndex, text: text, key: key, cell: cell)
+        } catch {
+            throw .store(error)
+        }
+    }
+
+    /// The key's record; where the table is full, idle keys are reclaimed first.
+    private func key(
+        _ notes: LimitNotes, text: [UInt8], cell: UnsafeRawPointer?
+    ) throws(StoreError) -> KeyReference {
+        do throws(StoreError) {
+            return try findOrCreate(notes, text: text, cell: cell)
+        } catch {
+            switch error {
+            case .keyTableFull, .arenaFull:
+                guard reclaim() > 0 else { throw error }
+                return try findOrCreate(notes, text: text, cell: cell)
+            case .outOfMemory: throw error
+            }
+        }
+    }
+
+    private func findOrCreate(
+        _ notes: LimitNotes, text: [UInt8], cell: UnsafeRawPointer?
+    ) throws(StoreError) -> KeyReference {
+        try withBytes(text) { (bytes) throws(StoreError) in
+            try segment.findOrCreateKey(notes.definition, text: bytes) {
+                seed(notes, cell: cell)
+            }
+        }
+    }
+
+    /// `withUnsafeBytes` with a typed error.
+    private func withBytes<Success>(
+        _ text: [UInt8], _ body: (UnsafeRawBufferPointer) throws(StoreError) -> Success
+    ) throws(StoreError) -> Success {
+        let result = text.withUnsafeBytes { bytes in
+            Result { () throws(StoreError) in try body(bytes) }
+        }
+        return try result.get()
+    }
+
+    /// The words that a new key of a limit starts from.
+    package func seed(_ notes: LimitNotes, cell: UnsafeRawPointer?) -> KeySeed {
+        let now = clock.now()
+        switch notes.limit.kind {
+        case .tokenBucket:
+            let (number, parameters) = notes.definition.parameters()
+            return .bucket(parameters.bucket.fresh(now: now, parity: number & 1))
+        case .rollingWindow(let limit, let window, let guarding):
+            let rolling = RollingWindow(
+                limit: limit, windowNanoseconds: window, guardNanoseconds: guarding)
+            return .rolling(rolling, epoch: rolling.epoch(at: now))
+        case .calendarWindow:
+            let wall = now &+ clock.wallOffset()
+            let number =
+                cell?.assumingMemoryBound(to: CalendarCell.self).pointee.current(wall).number ?? 0
+            return .calendar(CalendarWindow.word(number: number, count: 0))
+        case .concurrency(let limit, _, _):
+            return .concurrency(slots: Int(min(limit, 1 << 20)))
+        }
+    }
+}
+
+/// Filling a plan's memory.
+extension SegmentStore {
+    private func fill(
+        _ plan: ChargePlanReference, _ entries: [Entry], version: UInt64,
+        core: UnsafeMutableRawPointer
+    ) {
+        var textOffset = ChargePlan.headBytes + entries.count * ChargePlan.stepBytes
+        for (index, entry) in entries.enumerated() {
+            fill(plan.step(index), entry)
+            plan.step(index).pointee.textOffset = UInt32(textOffset)
+            plan.step(index).pointee.textLength = UInt32(entry.text.count)
+            entry.text.withUnsafeBytes { bytes in
+                if let start = bytes.baseAddress {
+                    (plan.address + textOffset).copyMemory(from: start, byteCount: bytes.count)
+                }
+            }
+            textOffset += entry.text.count
+        }
+        let head = plan.head
+        head.pointee.core = core
+        head.pointee.version = version
+        head.pointee.stepCount = UInt16(entries.count)
+        head.pointee.hasConcurrency = entries.contains { $0.notes.definition.kind == .concurrency }
+        head.pointee.isSingleBucket = false
+        head.pointee.record = segment.base
+        if entries.count == 1, entries[0].notes.definition.kind == .bucket {
+            fillSingle(plan)
+        }
+    }
+
+    private func fill(_ step: UnsafeMutablePointer<ChargeStep>, _ entry: Entry) {
+        let notes = entry.notes
+        let (number, parameters) = notes.definition.parameters()
+        step.pointee.record = segment.base + entry.key.offset
+        step.pointee.tag = entry.key.tag
+        step.pointee.notes = Unmanaged.passUnretained(notes)
+        step.pointee.policyName = notes.policyName.address
+        step.pointee.limitName = notes.limitName.address
+        step.pointee.kind = notes.definition.kind
+        step.pointee.isNoted = notes.wasCharged.load(ordering: .relaxed)
+        step.pointee.documentIndex = UInt16(truncatingIfNeeded: entry.documentIndex)
+        step.pointee.countIndex = notes.limit.count.index
+        step.pointee.calendar = entry.cell
+        let values = parameters.values
+        switch notes.definition.kind {
+        case .bucket:
+            step.pointee.capacity = values[2]
+            step.pointee.detail = number & 1
+            step.setParameters(parameters.bucket)
+        case .rolling:
+            step.pointee.capacity = values[0]
+            step.setParameters(
+                RollingWindow(
+                    limit: values[0], windowNanoseconds: values[1], guardNanoseconds: values[2]))
+        case .calendar:
+            step.pointee.capacity = values[0]
+            step.pointee.detail = UInt64(bitPattern: values[2])
+        case .concurrency:
+            step.pointee.capacity = values[0]
+            step.pointee.detail = UInt64(bitPattern: values[1])
+            step.pointee.parameters.0 = UInt64(UInt(bitPattern: segment.base))
+            step.pointee.parameters.1 = UInt64(bitPattern: values[2])
+            step.pointee.parameters.2 = step.leases.capacity > values[0] ? 1 : 0
+            step.hint.storeRelaxed(UInt64(step.leases.firstSlot))
+        case .slots: break
+        }
+    }
+
+    /// Repeats the one bucket of a plan in its head.
+    private func fillSingle(_ plan: ChargePlanReference) {
+        let step = plan.step(0)
+        let bucket = step.bucket.pointee
+        let head = plan.head
+        guard let count = UInt8(exactly: step.pointee.countIndex) else { return }
+        head.pointee.isSingleBucket = true
+        head.pointee.countIndex = count
+        head.pointee.shift = UInt8(bucket.nanosecondShift)
+        head.pointee.parity = UInt8(step.pointee.detail)
+        head.pointee.record = step.pointee.record
+        head.pointee.tag = step.pointee.tag
+        head.pointee.interval = bucket.interval
+        head.pointee.tolerance = bucket.tolerance
+        head.pointee.farthest = bucket.farthest
+        (plan.address + ChargePlan.notesOffset)
+            .storeBytes(of: step.pointee.notes, as: Unmanaged<LimitNotes>.self)
+        (plan.address + ChargePlan.reciprocalOffset)
+            .storeBytes(of: bucket.reciprocal, as: UInt64.self)
+    }
+}

@@ -1,0 +1,221 @@
+import Synchronization
+
+/// The store whose counters are words of a mapped segment.
+///
+/// Threads: any. Decisions take no lock; loads of a document and making notes do, in this process
+/// alone. Owner of the segment, of all notes, and of the calendar cells.
+package final class SegmentStore: Store {
+    package let segment: Segment
+    package let clock: StoreClock
+    package let url = "memory:"
+    package let mode = StoreMode.memory
+
+    private struct Tables {
+        var notes: [NotesKey: LimitNotes] = [:]
+        var calendars: [CalendarKey: UInt] = [:]
+    }
+
+    private struct NotesKey: Hashable {
+        var definition: Int
+        var parameterNumber: UInt64
+    }
+
+    private struct CalendarKey: Hashable {
+        var zone: [UInt8]
+        var unit: CalendarUnit
+    }
+
+    private let tables = Mutex(Tables())
+    private let loading = Mutex(())
+
+    package init(segment: Segment, clock: StoreClock) {
+        self.segment = segment
+        self.clock = clock
+    }
+
+    deinit {
+        tables.withLock { tables in
+            for bits in tables.calendars.values {
+                let cell = UnsafeMutablePointer<CalendarCell>(bitPattern: bits)
+                cell?.deinitialize(count: 1)
+                cell?.deallocate()
+            }
+        }
+    }
+
+    package var keyCount: Int { segment.keyCount }
+    package var keyCapacity: Int { segment.keyCapacity }
+
+    package func load(_ table: PolicyTable) throws(StoreError) -> LoadedPolicies {
+        let result = loading.withLock { _ in
+            Result { () throws(StoreError) in try loadLocked(table) }
+        }
+        return try result.get()
+    }
+
+    private func loadLocked(_ table: PolicyTable) throws(StoreError) -> LoadedPolicies {
+        let now = clock.now()
+        var all: [[LimitNotes]] = []
+        for (index, policy) in table.document.policies.enumerated() {
+            var notes: [LimitNotes] = []
+            for limit in policy.limits {
+                let names = table.keyNames(ofPolicy: index)
+                notes.append(try load(limit, of: policy.name, names: names, now: now))
+            }
+            all.append(notes)
+        }
+        segment.loadVersion.increment()
+        return LoadedPolicies(table: table, notes: all)
+    }
+
+    private func load(
+        _ limit: Limit, of policy: String, names: [String], now: Int64
+    ) throws(StoreError) -> LimitNotes {
+        var identity = LimitKey.definition(policy: policy, limit: limit)
+        for name in names { LimitKey.append(name.utf8, to: &identity) }
+        let parameters = Definition.Parameters(limit.kind, loadedAt: now)
+        let definition = try segment.definition(
+            identity: identity, kind: limit.kind.code, parameters: parameters)
+        if definition.parameters().current.values != parameters.values {
+            if definition.sweptNumber != definition.parameterNumber { sweep(definition) }
+            definition.setParameters(parameters)
+            sweep(definition)
+        }
+        let number = definition.parameterNumber
+        let notes = tables.withLock { tables in
+            let key = NotesKey(definition: definition.offset, parameterNumber: number)
+            if let known = tables.notes[key] { return known }
+            let notes = LimitNotes(
+                definition: definition, policyName: policy, limit: limit, attributeNames: names,
+                parameterNumber: number)
+            tables.notes[key] = notes
+            return notes
+        }
+        notes.wasMatched.store(false, ordering: .relaxed)
+        notes.wasCharged.store(false, ordering: .relaxed)
+        return notes
+    }
+
+    /// Brings every word of a definition under its parameters in force.
+    private func sweep(_ definition: Definition) {
+        if definition.kind == .bucket {
+            segment.forEachKey { key, owner in
+                guard owner.offset == definition.offset else { return }
+                _ = segment.convertBucket(key, of: definition)
+            }
+        }
+        definition.sweptNumber = definition.parameterNumber
+    }
+
+    /// The cell of a zone and unit, made where it is new.
+    func calendarCell(zone name: String, unit: CalendarUnit) throws(ZoneError) -> UnsafeRawPointer {
+        let key = CalendarKey(zone: Array(name.utf8), unit: unit)
+        if let bits = tables.withLock({ $0.calendars[key] }),
+            let known = UnsafeRawPointer(bitPattern: bits)
+        {
+            return known
+        }
+        let zone = try Zone(named: name)
+        let bits = tables.withLock { tables -> UInt in
+            if let known = tables.calendars[key] { return known }
+            let cell = UnsafeMutablePointer<CalendarCell>.allocate(capacity: 1)
+            cell.initialize(to: CalendarCell(zone: zone, unit: unit))
+            let bits = UInt(bitPattern: cell)
+            tables.calendars[key] = bits
+            return bits
+        }
+        return UnsafeRawPointer(bitPattern: bits).unsafelyUnwrapped
+    }
+
+    package func reclaim() -> Int {
+        let now = clock.now()
+        let wall = now &+ clock.wallOffset()
+        var reclaimed = 0
+        segment.forEachKey { key, definition in
+            guard retireIfIdle(key, definition, now: now, wall: wall) else { return }
+            segment.finishRetirement(key.offset, tag: key.tag)
+            reclaimed += 1
+        }
+        return reclaimed
+    }
+
+    private func retireIfIdle(
+        _ key: KeyReference, _ definition: Definition, now: Int64, wall: Int64
+    ) -> Bool {
+        let record = segment.base + key.offset
+        let values = definition.parameters().current.values
+        switch definition.kind {
+        case .bucket:
+            guard let (bucket, _) = segment.convertBucket(key, of: definition) else { return false }
+            let state = segment.word(key.offset + KeyRecord.state)
+            let word = state.load()
+            return bucket.lead(of: word, now: now) == 0 && state.swap(word, TokenBucket.retired)
+        case .rolling:
+            let window = RollingWindow(
+                limit: values[0], windowNanoseconds: values[1], guardNanoseconds: values[2])
+            return RollingCells(record: record).retireIfIdle(window, now: now)
+        case .calendar: return retireCalendarIfIdle(key, definition, wall: wall)
+        case .concurrency:
+            return LeaseArray(record: record, base: segment.base).retireIfIdle(now: now)
+        case .slots: return false
+        }
+    }
+
+    /// A calendar key is idle when its window has passed; one of the current window stays even
+    /// unused, so that a record made anew in its space never holds the word a stale reader expects.
+    private func retireCalendarIfIdle(
+        _ key: KeyReference, _ definition: Definition, wall: Int64
+    ) -> Bool {
+        let known = tables.withLock { tables in
+            tables.notes.values.first { $0.definition.offset == definition.offset }
+        }
+        guard case .calendarWindow(_, let unit, let zone, _)? = known?.limit.kind,
+            let cell = try? calendarCell(zone: zone, unit: unit)
+        else { return false }
+        let current = cell.assumingMemoryBound(to: CalendarCell.self).pointee.current(wall)
+        let state = segment.word(key.offset + KeyRecord.state)
+        let word = state.load()
+        guard CalendarWindow.isLater(current.number, than: CalendarWindow.number(ofWord: word))
+        else { return false }
+        return state.swap(word, CalendarWindow.retired)
+    }
+}
+
+extension LimitKind {
+    /// The kind as segments store it.
+    var code: LimitKindCode {
+        switch self {
+        case .tokenBucket: .bucket
+        case .rollingWindow: .rolling
+        case .calendarWindow: .calendar
+        case .concurrency: .concurrency
+        }
+    }
+}
+
+extension Segment {
+    /// Brings a bucket's word under the parameters in force, where a reload left it behind.
+    ///
+    /// - Returns: the bucket in force and its parity; nil when the key is gone.
+    func convertBucket(
+        _ key: KeyReference, of definition: Definition
+    ) -> (bucket: TokenBucket, parity: UInt64)? {
+        let state = word(key.offset + KeyRecord.state)
+        while true {
+            let (number, parameters) = definition.parameters()
+            let word = state.load()
+            guard self.word(key.offset + KeyRecord.tag).load() == key.tag,
+                word != TokenBucket.retired
+            else { return nil }
+            let bucket = parameters.bucket
+            let parity = number & 1
+            if word & 1 == parity { return (bucket, parity) }
+            let old = definition.previousParameters().bucket
+            // Another load in between would have changed the number, and the old slot with it.
+            guard definition.parameterNumber == number else { continue }
+            let new = bucket.converted(word, from: old, now: parameters.loadedAt, parity: parity)
+            if state.swap(word, new) { return (bucket, parity) }
+            retries.increment()
+        }
+    }
+}

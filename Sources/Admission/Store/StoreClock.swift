@@ -1,0 +1,52 @@
+/// The two times of a store, as decisions read them.
+///
+/// On a manual clock both are words that `advance` and `setTime` move; else they are the process's
+/// counter clock. A value of this type is a few addresses and is copied freely.
+package struct StoreClock: Sendable {
+    private let isManual: Bool
+    private let steady: SharedWord
+    private let offset: SharedWord
+    private let system: CounterClockReference
+
+    /// The system's clocks.
+    package init() {
+        isManual = false
+        let unused = ProcessIdentity.word
+        steady = unused
+        offset = unused
+        system = CounterClock.shared
+    }
+
+    /// A clock that stands still until it is moved.
+    ///
+    /// - Parameters:
+    ///   - steady: word with steady nanoseconds; owned by the caller.
+    ///   - wallOffset: word with wall minus steady nanoseconds.
+    package init(steady: SharedWord, wallOffset: SharedWord) {
+        isManual = true
+        self.steady = steady
+        offset = wallOffset
+        system = CounterClock.shared
+    }
+
+    /// Steady nanoseconds.
+    @inline(__always)
+    package func now() -> Int64 {
+        if _slowPath(isManual) { return Int64(bitPattern: steady.load()) }
+        return system.clock.pointee.nanoseconds()
+    }
+
+    /// Wall minus steady nanoseconds.
+    @inline(__always)
+    package func wallOffset() -> Int64 {
+        if _slowPath(isManual) { return Int64(bitPattern: offset.load()) }
+        return system.clock.pointee.wallOffsetNanoseconds()
+    }
+
+    /// Steady nanoseconds, some milliseconds late, at a third of the cost.
+    @inline(__always)
+    package func coarseNow() -> Int64 {
+        if _slowPath(isManual) { return Int64(bitPattern: steady.load()) }
+        return KernelClock.coarseNanoseconds()
+    }
+}
