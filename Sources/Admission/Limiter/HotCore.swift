@@ -18,16 +18,17 @@ struct HotCore {
     let core: Unmanaged<LimiterCore>
 }
 
-/// A decision as plain data, in the layout of C's `admission_decision`: the C boundary hands over
-/// the caller's own struct, since copying one costs as much as a compare-and-swap.
+/// A decision as plain data, in the layout of C's `admission_decision`: written field by field,
+/// in place, `structSize` left alone.
+@frozen
 package struct DecisionRecord {
-    /// The C caller's; never written here.
+    /// C's `struct_size`: the caller's.
     package var structSize: UInt32 = 0
     /// 1 admitted, 2 rejected.
     package var outcome: Int32 = 0
     /// `RejectionReason`, 0 when admitted.
     package var reason: Int32 = 0
-    package var storeMode: Int32 = StoreMode.memory.rawValue
+    package var storeMode: Int32 = 0
     /// The permit's id, 0 where there is none.
     package var permit: UInt64 = 0
     /// 0 when admitted, -1 never, -2 unknown.
@@ -43,6 +44,7 @@ package struct DecisionRecord {
     package var policyName: UnsafePointer<CChar>?
     package var limitName: UnsafePointer<CChar>?
 
+    @inlinable
     package init() {}
 }
 
