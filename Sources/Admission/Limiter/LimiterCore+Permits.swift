@@ -252,7 +252,7 @@ extension LimiterCore {
     func shortestLease() -> Int64? {
         state.withLock { state in
             var shortest: Int64?
-            for notes in state.loaded.notes.joined() {
+            for notes in state.loaded.limits.notes.joined() {
                 if case .concurrency(_, let lease, _) = notes.limit.kind {
                     shortest = min(shortest ?? lease, lease)
                 }
