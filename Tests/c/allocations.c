@@ -59,6 +59,7 @@ static long hot_path(admission_limiter *limiter, admission_gate *gate, admission
     images.name = "images";
     images.value = 1;
     increment.input_tokens = 1;
+    CHECK_STATUS(admission_limiter_advance(limiter, 24 * 3600 * SECOND_NS), ADMISSION_OK);
     allocations = 0;
     counting = 1;
     for (round = 0; round < 1000; round++) {
@@ -89,7 +90,7 @@ static long hot_path(admission_limiter *limiter, admission_gate *gate, admission
     }
     counting = 0;
     CHECK(status == ADMISSION_OK);
-    CHECK(admitted > 100 && rejected > 100);
+    CHECK(admitted >= 50 && rejected >= 50);
     return allocations;
 }
 
