@@ -7,23 +7,14 @@ here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 wheel=$(realpath "$1")
 shift
-"$root/scripts/need" python-venv
-python=$("$root/scripts/python")
-tag=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
-
-venv=$root/build/python-tests/$tag
-tools=(pytest mypy)
-if ! "$venv/bin/python" -c 'import pytest, mypy' 2>/dev/null; then
-    rm -rf "$venv"
-    "$python" -m venv "$venv"
-    "$venv/bin/pip" install --quiet --disable-pip-version-check "${tools[@]}" </dev/null
-fi
+version=$("$("$root/scripts/python")" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+python=$("$root/scripts/venv" "python-tests/$version" pytest mypy)
+venv=$(dirname "$(dirname "$python")")
+install=("$python" -m pip install --quiet --disable-pip-version-check --no-input)
 # PyYAML in a folder of its own, since one test is about its absence.
 yaml=$venv/yaml
-if [ ! -d "$yaml/yaml" ]; then
-    "$venv/bin/pip" install --quiet --disable-pip-version-check --target "$yaml" PyYAML </dev/null
-fi
-"$venv/bin/pip" install --quiet --disable-pip-version-check --force-reinstall --no-deps "$wheel" </dev/null
+[ -d "$yaml/yaml" ] || "${install[@]}" --target "$yaml" PyYAML </dev/null
+"${install[@]}" --no-index --no-deps --force-reinstall "$wheel" </dev/null
 
 away=$(mktemp -d)
 trap 'rm -rf "$away"' EXIT
