@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # bindings/python/run_tests.sh WHEEL [PYTEST ARGUMENTS]: tests the wheel as a user has it: in a virtual
-# environment of its own, outside of the checkout, with an empty environment and a PATH that has no
-# Swift toolchain. Prints the path of the library that was loaded. Then the types: mypy --strict.
+# environment of its own, outside of the checkout, with no variables but these and a PATH that holds that
+# environment alone, so no Swift toolchain. Prints the path of the library that was loaded. Then the types: mypy --strict.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -28,7 +28,7 @@ for shared in Tests/scenarios Examples/python Examples/policies include; do
     fi
 done
 
-path=$venv/bin:/usr/bin:/bin
+path=$venv/bin
 if PATH=$path command -v swift >/dev/null; then
     echo "swift is on $path: these tests would not show that the wheel stands alone" >&2
     exit 1
@@ -42,7 +42,7 @@ alone python -c 'import admission, sys
 print(f"Python {sys.version.split()[0]}, admission {admission.__version__}")
 print(f"loaded {admission.library_path}")'
 without=tests/test_policy_yaml.py::test_without_pyyaml_the_error_says_what_is_needed
-alone env PYTHONPATH="$yaml" python -m pytest -q -p no:cacheprovider --deselect "$without" tests "$@"
+alone PYTHONPATH="$yaml" python -m pytest -q -p no:cacheprovider --deselect "$without" tests "$@"
 alone python -m pytest -q -p no:cacheprovider "$without"
 alone python -m mypy --strict --cache-dir "$away/mypy" -p admission
 alone python -m mypy --strict --cache-dir "$away/mypy" bench_call.py tests/typed_use.py

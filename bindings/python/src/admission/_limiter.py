@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ctypes
 import json
+from collections import deque
 from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any, Callable, Optional, Union, cast
 
 from . import _bindings as c
 from . import _siblings
-from ._call import Call, pointer
+from ._call import MAX_POOLED, Call, pointer
 from ._errors import AdmissionError, ArgumentError, ArgumentTypeError, Status
 from ._gate import Gate
 from ._policy import PolicySource, policy_json
@@ -52,7 +53,7 @@ class Limiter:
         where the caller renews each permit. Raises ``AdmissionError``.
         """
         self._closed = False
-        self._free: list[Call] = []
+        self._free: deque[Call] = deque(maxlen=MAX_POOLED)  # the newest are kept
         options = c.Options(
             struct_size=ctypes.sizeof(c.Options),
             clock=_choice("clock", clock, _CLOCKS),
