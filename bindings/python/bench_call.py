@@ -3,7 +3,8 @@
     python bench_call.py [--runs 7] [--calls 20000] [--json]
 
 One round is ``try_acquire`` and ``complete`` over four limits (RPM and TPM rolling, RPD calendar,
-concurrency); the plain call is libc's ``labs`` with three argtypes. Both are measured in turn, run by run, so that whatever else the machine does hits both alike.
+concurrency); the plain call is libc's ``labs`` with three argtypes. Both are measured in turn, run
+by run, so that whatever else the machine does hits both alike.
 """
 
 from __future__ import annotations

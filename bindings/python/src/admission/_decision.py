@@ -358,10 +358,7 @@ def _usage(
         raise ArgumentTypeError(Status.INVALID_ARGUMENT, f"exact is {exact!r}: a bool is needed")
     array = c.counts(extra, counts)
     for count in array or ():
-        if count.value < 0:
-            raise ArgumentError(
-                Status.NEGATIVE_USAGE, f"{count.name.decode()} is {count.value}: 0 or more is needed"
-            )
+        _amount(count.name.decode(), count.value)
     usage = c.Usage(
         struct_size=ctypes.sizeof(c.Usage),
         exact=int(exact),

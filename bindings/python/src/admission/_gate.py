@@ -78,7 +78,7 @@ class Gate:
             words[COST_INPUT_TOKENS] = input_tokens
             words[COST_OUTPUT_TOKENS] = output_tokens
         except OverflowError:
-            _cost(requests, input_tokens, output_tokens, extra, counts)  # names the one that is too large
+            _cost(requests, input_tokens, output_tokens, extra, counts)  # names the culprit
             raise
         status = _try_acquire(self._argument, call.cost, call.decision)
         if words[PERMIT]:
@@ -175,7 +175,7 @@ class Gate:
             words[COST_INPUT_TOKENS] = input_tokens
             words[COST_OUTPUT_TOKENS] = output_tokens
         except OverflowError:
-            _cost(1, input_tokens, output_tokens, None, {})  # names the one that is too large
+            _cost(1, input_tokens, output_tokens, None, {})  # names the culprit
             raise
         return call
 

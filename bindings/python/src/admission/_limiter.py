@@ -79,8 +79,9 @@ class Limiter:
         /,
         **named: str,
     ) -> Gate:
-        """The gate for a set of attributes: ``gate(project="acme")``, and ``gate({"user-id": "7"})``
-        where a name is no identifier. Names and values are text; nothing is converted.
+        """The gate for a set of attributes: ``gate(project="acme")``, and
+        ``gate({"user-id": "7"})`` where a name is no identifier. Names and values are text; nothing
+        is converted.
 
         Finds policies and keys: do it once for each set, not for each call. Raises
         ``ArgumentError``: an attribute that a policy's ``per`` needs is missing, one is there
