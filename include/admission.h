@@ -64,7 +64,8 @@
  * are ended through the same limiter handle; after that the handle is ADMISSION_E_INVALID_HANDLE.
  *
  * A permit is a number of the same kind: ending it a second time is ADMISSION_E_ALREADY_COMPLETED
- * and changes nothing. 0 is never a permit.
+ * and changes nothing. 0 is never a permit; a number that the limiter never gave out is
+ * ADMISSION_E_INVALID_HANDLE (or ALREADY_COMPLETED, where it cannot be told from one that ended).
  *
  * The process may have at most ADMISSION_MAX_HANDLES handles open at once.
  *
@@ -106,10 +107,11 @@
  * Start every struct with its INIT macro. `struct_size` is the size that the caller was compiled
  * with. Structs grow only at the end; the library reads and writes the fields that both sides know,
  * takes the INIT macro's value for the others, and returns ADMISSION_E_INVALID_STRUCT_SIZE for a size
- * below that of version 1 (ADMISSION_..._SIZE_1). Fields named `reserved` must be 0. In an array of
- * structs the first element's `struct_size` is the distance from each element to the next, and the
- * elements after it carry the same size. Only `admission_attribute` has no `struct_size` and never
- * grows. The layouts hold where pointers have 64 bits; nothing else is supported.
+ * below that of version 1 (ADMISSION_..._SIZE_1) or above 4096. Fields named `reserved` must be 0.
+ * In an array of structs the first element's `struct_size`, a multiple of 8, is the distance from
+ * each element to the next, and the elements after it carry the same size. Only
+ * `admission_attribute` has no `struct_size` and never grows. The layouts hold where pointers have 64
+ * bits; nothing else is supported.
  *
  * Status and reason numbers are never reused or given another meaning. Treat one that you do not
  * know as a failure (status) or as a refusal like any other (reason).
@@ -162,7 +164,7 @@ typedef int32_t admission_status;
 #define ADMISSION_E_INVALID_ARGUMENT 100    /* NULL, a reserved field or number out of range */
 #define ADMISSION_E_INVALID_STRUCT_SIZE 101 /* struct_size below version 1 */
 #define ADMISSION_E_INVALID_UTF8 102        /* text is not UTF-8 */
-#define ADMISSION_E_INVALID_HANDLE 103      /* closed, of another kind, or never one */
+#define ADMISSION_E_INVALID_HANDLE 103      /* closed, of another kind, or never one; no permit */
 #define ADMISSION_E_CLOSED 104              /* the limiter was closed and takes no new work */
 #define ADMISSION_E_BUFFER_TOO_SMALL 105    /* `needed` says how much it takes */
 #define ADMISSION_E_NOT_SUPPORTED 106       /* this version cannot do it yet */
@@ -180,11 +182,11 @@ typedef int32_t admission_status;
 #define ADMISSION_E_NEGATIVE_COST 303            /* an amount of a cost below 0 */
 #define ADMISSION_E_NEGATIVE_USAGE 304           /* an amount of a usage below -1 */
 #define ADMISSION_E_CONCURRENCY_NEEDS_PERMIT 305 /* try_charge on a gate with a concurrency limit */
-#define ADMISSION_E_TOO_MANY_LIMITS 306          /* the gate matches more limits than fit */
+#define ADMISSION_E_TOO_MANY_LIMITS 306          /* more than ADMISSION_MAX_LIMITS apply to a gate */
 #define ADMISSION_E_INVALID_COUNT 307            /* a named extra count that cannot stand there */
 
 /* Permits: 400 to 499. */
-#define ADMISSION_E_ALREADY_COMPLETED 400 /* the permit has ended before, or never was one */
+#define ADMISSION_E_ALREADY_COMPLETED 400 /* the permit has ended before */
 #define ADMISSION_E_NOT_OWNER 401         /* another process acquired the permit */
 #define ADMISSION_E_LEASE_EXPIRED 402     /* usage was settled; the slot had been given up before */
 
@@ -200,7 +202,7 @@ typedef int32_t admission_status;
 
 /* Clocks: 700 to 799. */
 #define ADMISSION_E_NOT_MANUAL_CLOCK 700 /* advance or set_time on the system clock */
-#define ADMISSION_E_CLOCK_BACKWARDS 701  /* advance by less than 0 or past the end of time */
+#define ADMISSION_E_CLOCK_BACKWARDS 701  /* advance by less than 0 */
 
 /* A fault in the library: 900 to 999. */
 #define ADMISSION_E_INTERNAL 900
@@ -232,12 +234,13 @@ typedef int32_t admission_status;
 #define ADMISSION_MAX_HANDLES 16777216             /* handles open in a process at once (503) */
 #define ADMISSION_MAX_ATTRIBUTES 64                /* attributes of a gate (302) */
 #define ADMISSION_MAX_ATTRIBUTE_BYTES 4096         /* bytes of a name or of a value (302) */
+#define ADMISSION_MAX_LIMITS 256                   /* limits that apply to a gate (306) */
 #define ADMISSION_MAX_EXTRA_COUNTS 32              /* named extra counts of a cost or usage (307) */
 #define ADMISSION_MAX_COUNT_NAME_BYTES 255         /* bytes of a count's name (307) */
 #define ADMISSION_MAX_COUNT_NAMES 4096             /* different count names in a process' life (307) */
 #define ADMISSION_MAX_POLICY_BYTES 16777216        /* bytes of a policy document (200) */
-#define ADMISSION_MAX_PERMIT_CAPACITY 16777216     /* options.permit_capacity (100) */
-#define ADMISSION_MAX_KEY_CAPACITY 268435456       /* options.key_capacity (100) */
+#define ADMISSION_MAX_PERMIT_CAPACITY 4194304      /* options.permit_capacity (100) */
+#define ADMISSION_MAX_KEY_CAPACITY 67108864        /* options.key_capacity (100) */
 
 /* The status' name in lower case, as in "invalid_handle" for ADMISSION_E_INVALID_HANDLE; "ok" for
  * ADMISSION_OK; "unknown" for a number that this library does not know. Static text. Since 0.1. */
@@ -312,7 +315,7 @@ typedef struct admission_cost {
     int64_t requests;     /* INIT: 1 */
     int64_t input_tokens;
     int64_t output_tokens;
-    const char *priority;         /* a priority's name, or NULL; without effect before waiting exists */
+    const char *priority;         /* its name, or NULL; without effect before waiting exists */
     const admission_count *extra; /* not NULL where extra_count is above 0 */
 } admission_cost;
 
@@ -346,7 +349,7 @@ typedef struct admission_decision {
     int32_t store_mode;              /* ADMISSION_STORE_... */
     uint64_t permit;                 /* admitted by an acquire: not 0, to be ended once; else 0 */
     int64_t retry_after_ns;          /* 0 admitted, -1 never, -2 unknown, else from decided_at_ns on */
-    int64_t predicted_start_unix_ns; /* the decision's own instant when admitted, -1 never, -2 unknown */
+    int64_t predicted_start_unix_ns; /* decided_at_unix_ns when admitted, -1 never, -2 unknown */
     int64_t decided_at_ns;           /* steady */
     int64_t decided_at_unix_ns;      /* the same instant on the wall clock */
     int64_t limit;                   /* the most that one request could be admitted with */
@@ -396,7 +399,7 @@ admission_status admission_limiter_close(admission_limiter *limiter);
 admission_status admission_limiter_reload(admission_limiter *limiter, const char *policy_json);
 
 /* Manual clock: moves steady and wall time forward by `ns`, 0 or more, and renews the leases of open
- * permits first, unless the heartbeat is manual.
+ * permits first, unless the heartbeat is manual. Steady time ends at 2^62 ns (100).
  * Statuses: 100, 103, 104, 700, 701. Since 0.1. */
 admission_status admission_limiter_advance(admission_limiter *limiter, int64_t ns);
 
@@ -460,7 +463,8 @@ admission_status admission_gate_explain(admission_gate *gate, const admission_co
  *   cost      NULL: ADMISSION_COST_INIT
  *   decision  not NULL, its struct_size set
  * Statuses: 100, 101, 102, 103, 104, 300, 303, 306, 307, 500, 501. No allocation, no lock, no system
- * call. (The first call after a reload resolves the gate anew, which allocates.) Since 0.1. */
+ * call, but in three cases: a thread's first call notes the thread, a count name's first use keeps the
+ * name, and a gate's first call after a reload resolves it anew. Since 0.1. */
 admission_status admission_try_acquire(admission_gate *gate, const admission_cost *cost,
                                        admission_decision *decision);
 
@@ -516,7 +520,7 @@ admission_status admission_acquire_cancel(admission_completions *completions, ui
 /* Each of these takes the limiter that the permit came from (a closed one too) and ends the permit
  * once, except `add` and `renew`, which leave it open. Statuses of all: 103, 400, 401, 402. After 402
  * the usage is settled and the permit has ended as asked; only the slot, given up when its lease ran
- * out, was no longer there to be freed. None of them allocates or blocks. */
+ * out, was no longer there to be freed. None of them allocates or takes a lock. */
 
 /* The call was made and this is what it used in all, what was added included. Less than charged is
  * given back, more is charged now, beyond the limit if need be.

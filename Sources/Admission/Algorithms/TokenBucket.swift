@@ -16,7 +16,9 @@
 ///   successive parameter sets the TAT was computed, so that a reload converts a bucket by one
 ///   swap (`converted(_:from:now:)`) and a decision with old parameters cannot change it.
 /// - With shift > 0 the TAT is compared modulo 2^(63 - shift) ns (a year and more for intervals of
-///   60 ns). A distance above `farthest` means that the bucket lay idle: it is full.
+///   60 ns). A distance above `farthest` means that the bucket lay idle: it is full. So a debt
+///   saturates at 15 bursts there, and a bucket that was idle for almost exactly a whole cycle may
+///   be taken for one in debt, for at most 16 bursts' time: false refusals, never an excess.
 /// - Usage above the charge moves the TAT beyond the burst: a debt, paid at the rate.
 ///
 /// Does not read a clock, wait or hold state: words and instants come in, words go out.
@@ -25,7 +27,7 @@ package struct TokenBucket: Sendable, Hashable {
     package let interval: UInt64
     /// Doubled quanta of a whole burst: the farthest that a charge may put the TAT ahead of now.
     package let tolerance: UInt64
-    /// Doubled quanta; a TAT farther ahead is an old one seen from behind.
+    /// Doubled quanta; a TAT farther ahead is an old one seen from behind, and no debt goes farther.
     package let farthest: UInt64
     /// The burst in units.
     package let burst: Int64
@@ -59,7 +61,7 @@ package struct TokenBucket: Sendable, Hashable {
         farthest =
             shift == 0
             ? UInt64(Int64.max) - 1
-            : tolerance.multipliedSaturated(1_024, atMost: UInt64(Int64.max) - 1)
+            : tolerance.multipliedSaturated(16, atMost: UInt64(Int64.max) - 1)
         reciprocal = UInt64.max / interval
         nanosecondShift = shift + 1
     }

@@ -8,6 +8,7 @@
 ///     print(rejection)
 /// }
 /// ```
+@frozen
 public enum Decision: ~Copyable, Sendable {
     /// The call may go now; the permit must be ended once, and drops itself where it is not.
     case admitted(Permit)
@@ -16,6 +17,7 @@ public enum Decision: ~Copyable, Sendable {
 }
 
 /// The answer to `Gate.tryCharge`, which leaves nothing to complete.
+@frozen
 public enum ChargeDecision: Sendable {
     /// Booked.
     case admitted(Binding)
@@ -27,7 +29,10 @@ public enum ChargeDecision: Sendable {
 ///
 /// On admission it is the limit with the smallest remaining/limit, ties by document order. On
 /// rejection it is the one that bound.
-public struct Binding: Sendable {
+@frozen
+public struct Binding: @unchecked Sendable {
+    // Unchecked: the names' bytes are interned, never written again nor freed.
+
     /// The decision's own steady instant: promises speak of it.
     public let decidedAt: SteadyInstant
     /// The same in wall time.
@@ -38,34 +43,30 @@ public struct Binding: Sendable {
     public let asked: Int64
     /// Units left on it, never below 0. For a concurrency limit above 16, up to 10 ms old.
     public let remaining: Int64
+    @usableFromInline let policyAddress: UnsafePointer<CChar>?
+    @usableFromInline let limitAddress: UnsafePointer<CChar>?
+
     /// How the decision was made.
-    public let storeMode: StoreMode
-    private let names: Names
-
-    /// Addresses of interned names, which are never freed.
-    private struct Names: @unchecked Sendable {
-        // Unchecked: the bytes are never written again nor freed.
-        let policy: UnsafePointer<CChar>?
-        let limit: UnsafePointer<CChar>?
-    }
-
+    public var storeMode: StoreMode { .memory }
     /// The policy's name; nil where no policy applies.
-    public var policyName: String? { names.policy.map { String(cString: $0) } }
+    public var policyName: String? { policyAddress.map { String(cString: $0) } }
     /// The limit's name; nil where no policy applies.
-    public var limitName: String? { names.limit.map { String(cString: $0) } }
+    public var limitName: String? { limitAddress.map { String(cString: $0) } }
 
+    @inline(__always)
     init(_ record: borrowing DecisionRecord) {
         decidedAt = SteadyInstant(nanoseconds: record.decidedAtNanoseconds)
         decidedAtWall = WallInstant(unixNanoseconds: record.decidedAtUnixNanoseconds)
         limit = record.limit
         asked = record.asked
         remaining = record.remaining
-        storeMode = StoreMode(rawValue: record.storeMode) ?? .memory
-        names = Names(policy: record.policyName, limit: record.limitName)
+        policyAddress = record.policyName
+        limitAddress = record.limitName
     }
 }
 
 /// Why a request was rejected. The numbers are those of `admission_reason` in C; more will come.
+@frozen
 public struct RejectionReason: Sendable, Hashable, CustomStringConvertible {
     /// The number in C.
     public let rawValue: Int32
@@ -97,6 +98,7 @@ public struct RejectionReason: Sendable, Hashable, CustomStringConvertible {
 }
 
 /// A refusal: which limit, why, and until when.
+@frozen
 public struct Rejection: Sendable, CustomStringConvertible {
     /// Why not.
     public let reason: RejectionReason
@@ -107,6 +109,11 @@ public struct Rejection: Sendable, CustomStringConvertible {
     public let predictedStart: WallInstant?
     /// The limit that refused.
     public let binding: Binding
+    /// The store's own words about the refusal, where it has any.
+    ///
+    /// With a field that is counted the compiler (6.3.1) gets a `switch` over a decision right in
+    /// callers' optimised code, which it does not where every payload is plain data.
+    public let detail: String?
 
     /// Whether no amount of waiting helps: the cost is above the limit.
     public var isNever: Bool { reason == .exceedsLimit }
@@ -119,6 +126,7 @@ public struct Rejection: Sendable, CustomStringConvertible {
             isKnown
             ? WallInstant(unixNanoseconds: record.predictedStartUnixNanoseconds) : nil
         binding = Binding(record)
+        detail = nil
     }
 
     public var description: String {

@@ -36,7 +36,10 @@ public struct Gate: Sendable {
         let status = decide(cost, takesPermit: true, &record)
         guard _fastPath(status == 0) else { throw storage.error(status) }
         if _fastPath(record.outcome == 1) {
-            return .admitted(Permit(record, core: storage.reference))
+            return .admitted(
+                Permit(
+                    binding: Binding(record), number: record.permit,
+                    core: PermitCore(storage.core)))
         }
         return .rejected(Rejection(record))
     }
@@ -132,8 +135,6 @@ package final class GateStorage: Sendable {
         core.retire(plans)
         ClosedCores.keepWhilePermitsAreOpen(core)
     }
-
-    var reference: CoreReference { CoreReference(core: Unmanaged.passUnretained(core)) }
 
     private static func successor(of plan: ChargePlanReference) -> ChargePlanReference? {
         UnsafeMutableRawPointer(bitPattern: UInt(plan.successor.load())).map {

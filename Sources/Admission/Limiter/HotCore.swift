@@ -18,12 +18,17 @@ struct HotCore {
     let core: Unmanaged<LimiterCore>
 }
 
-/// A decision as plain data: what C's `admission_decision` is filled from.
+/// A decision as plain data, in the layout of C's `admission_decision`: written field by field,
+/// in place, `structSize` left alone.
+@frozen
 package struct DecisionRecord {
+    /// C's `struct_size`: the caller's.
+    package var structSize: UInt32 = 0
     /// 1 admitted, 2 rejected.
     package var outcome: Int32 = 0
     /// `RejectionReason`, 0 when admitted.
     package var reason: Int32 = 0
+    package var storeMode: Int32 = 0
     /// The permit's id, 0 where there is none.
     package var permit: UInt64 = 0
     /// 0 when admitted, -1 never, -2 unknown.
@@ -38,8 +43,8 @@ package struct DecisionRecord {
     /// Interned, never freed; nil where no limit applies.
     package var policyName: UnsafePointer<CChar>?
     package var limitName: UnsafePointer<CChar>?
-    package var storeMode: Int32 = StoreMode.memory.rawValue
 
+    @inlinable
     package init() {}
 }
 

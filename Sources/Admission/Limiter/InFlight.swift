@@ -62,8 +62,15 @@ package enum InFlight {
     /// - Complexity: about a nanosecond; the first call on a thread claims its record.
     @inlinable @inline(__always)
     package static func enter(_ tag: UInt) -> Token {
+        enter(tag, fastRecords: Token(bitPattern: fastRecords.load(ordering: .acquiring)))
+    }
+
+    /// The same for a caller that keeps what ``prepare()`` returned beside its own words, which
+    /// saves looking for it.
+    @inlinable @inline(__always)
+    package static func enter(_ tag: UInt, fastRecords: Token?) -> Token {
         let thread = UInt(admission_thread_pointer())
-        if let records = Token(bitPattern: fastRecords.load(ordering: .acquiring)) {
+        if let records = fastRecords {
             let record = records + recordIndex(of: thread) &* recordWords
             // Relaxed: only this thread stores its own pointer there.
             if record.pointee.load(ordering: .relaxed) == thread,
@@ -77,6 +84,13 @@ package enum InFlight {
             }
         }
         return InFlightTable.enter(tag, thread: thread)
+    }
+
+    /// Makes the table, unless it is there.
+    ///
+    /// - Returns: what `enter` takes; nil where there is no fast path, for the process' life.
+    package static func prepare() -> Token? {
+        InFlightTable.fastRecords()
     }
 
     /// Ends what `enter` began, on the same thread; the innermost first.
@@ -93,6 +107,15 @@ package enum InFlight {
     /// - Complexity: one system call, and a look at each record ever claimed.
     package static func isActive(_ tag: UInt) -> Bool {
         InFlightTable.isActive(tag)
+    }
+
+    /// Makes every thread's earlier stores visible here and this thread's earlier stores visible to
+    /// every thread's later loads: the closer's half of a barrier whose other half is
+    /// `admission_compiler_barrier`.
+    /// - Returns: false when the kernel refused, so that nothing can be told.
+    @discardableResult
+    package static func orderAllThreads() -> Bool {
+        InFlightTable.orderAllThreads()
     }
 
     /// Records that have had an owner since the process began; those of ended threads are reused.
@@ -189,6 +212,11 @@ enum InFlightTable {
             return true
         }
         return false
+    }
+
+    static func fastRecords() -> Word? {
+        let table = self.table ?? make()
+        return table.hasBarrier.pointee.load(ordering: .relaxed) != 0 ? table.records : nil
     }
 
     static var claimedRecordCount: Int {

@@ -202,6 +202,14 @@ extension Limiter {
     package func dropPermit(_ id: UInt64) -> Int32 { core.drop(id) }
     package func renewPermit(_ id: UInt64) -> Int32 { core.renew(id) }
 
-    /// Permits that are open now.
-    package var openPermitCount: Int { core.hot.pointee.permits.counts().open }
+    /// Permits that are open now and this process' own: a forked child can end no other, and holds
+    /// copies of slots that its parent was claiming.
+    package var openPermitCount: Int {
+        let identity = ProcessIdentity.current()
+        var open = 0
+        core.hot.pointee.permits.forEachOpen { slot, _ in
+            if slot.body.pointee.identity == identity { open += 1 }
+        }
+        return open
+    }
 }

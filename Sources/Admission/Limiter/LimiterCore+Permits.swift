@@ -94,17 +94,23 @@ extension LimiterCore {
         }
         while true {
             let word = slot.state.load()
+            let isBusy = word == slot.openWord & ~0xff_ffff | PermitTable.busy
+            // Before waiting for another thread: in a forked child there is none.
+            guard
+                _fastPath(
+                    word != slot.openWord && !isBusy
+                        || slot.body.pointee.identity == ProcessIdentity.current())
+            else {
+                status = LimiterError.Code.notOwner.status
+                return nil
+            }
             if _fastPath(word == slot.openWord) {
-                guard _fastPath(slot.body.pointee.identity == ProcessIdentity.current()) else {
-                    status = LimiterError.Code.notOwner.status
-                    return nil
-                }
                 if slot.beginSettling() { return slot }
                 continue
             }
-            guard word == slot.openWord & ~0xff_ffff | PermitTable.busy else {
+            guard isBusy else {
                 // A later generation, or this one freed: it was ended. An earlier one: never given.
-                let isPast = word >> 24 > id >> 24 || (word >> 24 == id >> 24)
+                let isPast = word >> 24 >= id >> 24
                 status =
                     isPast
                     ? LimiterError.Code.alreadyCompleted.status
@@ -246,7 +252,7 @@ extension LimiterCore {
     func shortestLease() -> Int64? {
         state.withLock { state in
             var shortest: Int64?
-            for notes in state.loaded.notes.joined() {
+            for notes in state.loaded.limits.notes.joined() {
                 if case .concurrency(_, let lease, _) = notes.limit.kind {
                     shortest = min(shortest ?? lease, lease)
                 }

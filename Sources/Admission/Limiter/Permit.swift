@@ -3,22 +3,39 @@
 /// Complete it with the real usage, abandon it when the call was never sent, or let it go: a permit
 /// that goes out of scope drops itself (charges stay, concurrency is freed). It may outlive its
 /// gate and a closed limiter. Ending it costs no allocation; from any thread of the process.
+///
+/// Its shape is for speed: plain data without a reference count, ended by thin functions that the
+/// caller's compiler inlines, so that a permit is never copied through memory on its way.
+@frozen
 public struct Permit: ~Copyable, Sendable {
     /// The limit with the smallest remaining/limit at the decision, and the decision's instants.
     public let binding: Binding
-    /// The permit's number in its limiter, for logs.
-    public let id: UInt64
-    private let core: CoreReference
-    private var isOpen = true
+    @usableFromInline let number: UInt64
+    @usableFromInline let core: PermitCore
 
-    init(_ record: borrowing DecisionRecord, core: CoreReference) {
-        binding = Binding(record)
-        id = record.permit
+    /// The permit's number in its limiter, for logs; never 0.
+    @inlinable
+    public var id: UInt64 { number }
+
+    @usableFromInline
+    init(binding: Binding, number: UInt64, core: PermitCore) {
+        self.binding = binding
+        self.number = number
         self.core = core
     }
 
+    @inlinable
     deinit {
-        if isOpen { _ = core.end { $0.drop(id) } }
+        core.drop(number)
+    }
+
+    /// Ends the permit; everything was used as charged.
+    @discardableResult
+    @inlinable
+    public consuming func complete() -> Settlement {
+        let (number, core) = (self.number, self.core)
+        discard self
+        return core.completeAsCharged(number)
     }
 
     /// Ends the permit with the call's real usage; a count that is nil counts as charged.
@@ -28,26 +45,13 @@ public struct Permit: ~Copyable, Sendable {
     ///
     /// - Throws: `LimiterError` `negativeUsage`; the permit is then dropped: its charges stay.
     @discardableResult
+    @inlinable
     public consuming func complete(
-        _ usage: borrowing Usage = .asCharged
+        _ usage: borrowing Usage
     ) throws(LimiterError) -> Settlement {
-        let core = core
-        let id = id
-        if usage.isPlainlyAsCharged {
-            isOpen = false
-            let status = core.end { core in
-                core.complete(
-                    id,
-                    UsageAmounts(
-                        requests: -1, inputTokens: -1, outputTokens: -1,
-                        extra: UnsafeBufferPointer(start: nil, count: 0), isExact: true))
-            }
-            return try Settlement.of(status)
-        }
-        try usage.checkNotNegative()
-        isOpen = false
-        let status = usage.withAmounts { amounts in core.end { $0.complete(id, amounts) } }
-        return try Settlement.of(status)
+        let (number, core) = (self.number, self.core)
+        discard self
+        return try core.complete(number, usage)
     }
 
     /// Books an increment as a stream goes; the permit stays open.
@@ -55,35 +59,98 @@ public struct Permit: ~Copyable, Sendable {
     /// - Parameter usage: what was used since the last addition; nil counts as nothing.
     /// - Throws: `LimiterError` `negativeUsage`; nothing is booked.
     @discardableResult
+    @inlinable
     public mutating func add(_ usage: borrowing Usage) throws(LimiterError) -> Settlement {
-        try usage.checkNotNegative()
-        let core = core
-        let id = id
-        return try Settlement.of(
-            usage.withAmounts { amounts in core.end { $0.add(id, amounts) } })
+        try core.add(number, usage)
     }
 
     /// Ends the permit of a call that was never sent: everything goes back.
     @discardableResult
+    @inlinable
     public consuming func abandon() -> Settlement {
-        isOpen = false
-        let id = id
-        return Settlement(core.end { $0.abandon(id) })
+        let (number, core) = (self.number, self.core)
+        discard self
+        return core.abandon(number)
     }
 
     /// Ends the permit: charges stay, concurrency is freed.
     @discardableResult
+    @inlinable
     public consuming func drop() -> Settlement {
-        isOpen = false
-        let id = id
-        return Settlement(core.end { $0.drop(id) })
+        let (number, core) = (self.number, self.core)
+        discard self
+        return core.drop(number)
     }
 
     /// Renews the permit's leases, for hosts that open with `heartbeat` manual.
     @discardableResult
+    @inlinable
     public func renew() -> Settlement {
-        let id = id
-        return Settlement(core.end { $0.renew(id) })
+        core.renew(number)
+    }
+}
+
+/// A limiter's core as a permit holds it: unowned, since an open permit keeps the core alive.
+@frozen
+@usableFromInline
+struct PermitCore: @unchecked Sendable {
+    // Unchecked: the core is Sendable; the address is valid until the permit has ended.
+    @usableFromInline let address: UnsafeRawPointer
+
+    init(_ core: LimiterCore) {
+        address = UnsafeRawPointer(Unmanaged.passUnretained(core).toOpaque())
+    }
+
+    @usableFromInline
+    func completeAsCharged(_ number: UInt64) -> Settlement {
+        Settlement(
+            end { core in
+                core.complete(
+                    number,
+                    UsageAmounts(
+                        requests: -1, inputTokens: -1, outputTokens: -1,
+                        extra: UnsafeBufferPointer(start: nil, count: 0), isExact: true))
+            })
+    }
+
+    @usableFromInline
+    func complete(
+        _ number: UInt64, _ usage: borrowing Usage
+    ) throws(LimiterError) -> Settlement {
+        if let error = usage.negativeUsageError() {
+            drop(number)
+            throw error
+        }
+        return Settlement(usage.withAmounts { amounts in end { $0.complete(number, amounts) } })
+    }
+
+    @usableFromInline
+    func add(_ number: UInt64, _ usage: borrowing Usage) throws(LimiterError) -> Settlement {
+        if let error = usage.negativeUsageError() { throw error }
+        return Settlement(usage.withAmounts { amounts in end { $0.add(number, amounts) } })
+    }
+
+    @usableFromInline
+    func abandon(_ number: UInt64) -> Settlement { Settlement(end { $0.abandon(number) }) }
+
+    @usableFromInline
+    @discardableResult
+    func drop(_ number: UInt64) -> Settlement { Settlement(end { $0.drop(number) }) }
+
+    @usableFromInline
+    func renew(_ number: UInt64) -> Settlement { Settlement(end { $0.renew(number) }) }
+
+    /// Does something to a permit while nobody frees the core.
+    @inline(__always)
+    private func end(_ body: (LimiterCore) -> Int32) -> Int32 {
+        let core = Unmanaged<LimiterCore>.fromOpaque(address)
+        let token = InFlight.enter(UInt(bitPattern: address))
+        let (status, isClosed) = core._withUnsafeGuaranteedRef { core in
+            (body(core), core.isClosed)
+        }
+        InFlight.leave(token)
+        if _slowPath(isClosed) { ClosedCores.release(core) }
+        return status
     }
 }
 
@@ -106,50 +173,19 @@ public enum Settlement: Sendable, Hashable {
         default: self = .alreadyCompleted
         }
     }
-
-    static func of(_ status: Int32) throws(LimiterError) -> Settlement {
-        if status == LimiterError.Code.negativeUsage.status {
-            throw LimiterError(.negativeUsage, "a usage is below 0")
-        }
-        return Settlement(status)
-    }
-}
-
-/// A limiter's core as a permit holds it: unowned, since an open permit keeps the core alive.
-struct CoreReference: @unchecked Sendable {
-    // Unchecked: the core is Sendable; the reference is valid until the permit has ended.
-    let core: Unmanaged<LimiterCore>
-
-    /// Does something to a permit while nobody frees the core.
-    @inline(__always)
-    func end(_ body: (LimiterCore) -> Int32) -> Int32 {
-        let token = InFlight.enter(UInt(bitPattern: core.toOpaque()))
-        let (status, isClosed) = core._withUnsafeGuaranteedRef { core in
-            (body(core), core.isClosed)
-        }
-        InFlight.leave(token)
-        if _slowPath(isClosed) { ClosedCores.release(core) }
-        return status
-    }
 }
 
 extension Usage {
-    var isPlainlyAsCharged: Bool {
-        requests == nil && inputTokens == nil && outputTokens == nil && extra.isEmpty
-    }
-
-    func checkNotNegative() throws(LimiterError) {
-        for (name, value) in [
-            ("requests", requests), ("input_tokens", inputTokens), ("output_tokens", outputTokens),
-        ] {
-            if let value, value < 0 {
-                throw LimiterError(.negativeUsage, "\(name) is \(value); a usage is 0 or more")
-            }
-        }
-        for entry in extra where entry.amount < 0 {
-            throw LimiterError(
-                .negativeUsage, "\(entry.count.name) is \(entry.amount); a usage is 0 or more")
-        }
+    /// The error for an amount below 0, or nil.
+    func negativeUsageError() -> LimiterError? {
+        let counts = (requests ?? 0, inputTokens ?? 0, outputTokens ?? 0)
+        let isNegative = extra.contains { $0.amount < 0 }
+        guard counts.0 | counts.1 | counts.2 < 0 || isNegative else { return nil }
+        return LimiterError(
+            .negativeUsage,
+            "a usage is 0 or more: requests \(counts.0), input_tokens \(counts.1), "
+                + "output_tokens \(counts.2)"
+                + extra.map { ", \($0.count.name) \($0.amount)" }.joined())
     }
 
     func withAmounts(_ body: (borrowing UsageAmounts) -> Int32) -> Int32 {

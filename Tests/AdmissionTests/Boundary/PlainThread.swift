@@ -16,3 +16,15 @@ final class PlainThread: Sendable {
 
     static func run(_ body: @escaping @Sendable () -> Void) { PlainThread(body).join() }
 }
+
+/// Whether the condition comes true while other threads go on; gives up after a million looks.
+///
+/// Suites run side by side, and a thread of another one may hold the list of retired objects for a
+/// moment.
+func comesTrue(_ condition: () -> Bool) -> Bool {
+    for _ in 0..<1_000_000 {
+        if condition() { return true }
+        sched_yield()
+    }
+    return false
+}

@@ -1,4 +1,5 @@
 /// A cost as decisions take it: no ARC, valid for the call alone.
+@frozen
 package struct CostAmounts {
     package var requests: Int64
     package var inputTokens: Int64
@@ -6,7 +7,7 @@ package struct CostAmounts {
     /// Further counts; owned by the caller.
     package var extra: UnsafeBufferPointer<CountAmount>
 
-    @inline(__always)
+    @inlinable
     package init(
         requests: Int64, inputTokens: Int64, outputTokens: Int64,
         extra: UnsafeBufferPointer<CountAmount>
@@ -48,6 +49,7 @@ package struct CostAmounts {
 }
 
 /// A usage as settlement takes it; valid for the call alone.
+@frozen
 package struct UsageAmounts {
     /// -1: as charged.
     package var requests: Int64
@@ -60,7 +62,7 @@ package struct UsageAmounts {
     /// False: a lower bound; nothing is given back.
     package var isExact: Bool
 
-    @inline(__always)
+    @inlinable
     package init(
         requests: Int64, inputTokens: Int64, outputTokens: Int64,
         extra: UnsafeBufferPointer<CountAmount>, isExact: Bool

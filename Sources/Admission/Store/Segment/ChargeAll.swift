@@ -282,22 +282,28 @@ extension ChargePlanReference {
         let amount = cost.amount(ofCount: Int32(plan.pointee.countIndex))
         let now = clock.now()
         let state = SharedWord(plan.pointee.record, at: KeyRecord.state)
-        let word = state.load()
         let scaled = UInt64(bitPattern: now) &<< UInt64(plan.pointee.shift)
-        var lead = (word & ~1) &- scaled
-        if lead > plan.pointee.farthest { lead = 0 }
         let (high, charged) = plan.pointee.interval.multipliedFullWidth(
             by: UInt64(bitPattern: amount))
-        let after = lead &+ charged
-        let tag = SharedWord(plan.pointee.record, at: KeyRecord.tag).load()
-        guard
-            _fastPath(
-                tag == plan.pointee.tag && word & 1 == UInt64(plan.pointee.parity)
-                    && high == 0 && charged <= plan.pointee.tolerance
-                    && after <= plan.pointee.tolerance && amount > 0)
-        else { return nil }
-        let new = (scaled &+ after) | UInt64(plan.pointee.parity)
-        guard _fastPath(new != TokenBucket.retired && state.swap(word, new)) else { return nil }
+        guard _fastPath(amount > 0 && high == 0 && charged <= plan.pointee.tolerance) else {
+            return nil
+        }
+        var after: UInt64
+        while true {
+            let word = state.load()
+            var lead = (word & ~1) &- scaled
+            if lead > plan.pointee.farthest { lead = 0 }
+            after = lead &+ charged
+            let tag = SharedWord(plan.pointee.record, at: KeyRecord.tag).load()
+            let new = (scaled &+ after) | UInt64(plan.pointee.parity)
+            guard
+                _fastPath(
+                    tag == plan.pointee.tag && word & 1 == UInt64(plan.pointee.parity)
+                        && after <= plan.pointee.tolerance && new != TokenBucket.retired)
+            else { return nil }
+            if _fastPath(state.swap(word, new)) { break }
+            singleNotes.takeUnretainedValue().definition.segment.retries.increment()
+        }
         let span = plan.pointee.tolerance &- after
         var left = span.multipliedFullWidth(by: singleReciprocal).high
         if span &- left &* plan.pointee.interval >= plan.pointee.interval { left &+= 1 }

@@ -24,15 +24,15 @@ extension SegmentStore {
     /// - Returns: memory that the caller owns.
     /// - Complexity: O(limits); one look-up of a key each.
     package func makePlan(
-        _ loaded: LoadedPolicies, matches: [PolicyTable.Match], version: UInt64,
+        _ loaded: LoadedLimits, matches: [ScopeMatch], version: UInt64,
         core: UnsafeMutableRawPointer
     ) throws(PlanFault) -> ChargePlanReference {
         var entries: [Entry] = []
         for match in matches {
-            for (index, notes) in loaded.notes[match.policyIndex].enumerated() {
+            for (index, notes) in loaded.notes[match.scopeIndex].enumerated() {
                 entries.append(
                     try entry(
-                        notes, documentIndex: loaded.firstIndex[match.policyIndex] + index,
+                        notes, documentIndex: loaded.firstIndex[match.scopeIndex] + index,
                         text: match.text))
             }
         }
