@@ -110,7 +110,7 @@ extension LimiterCore {
             }
             guard isBusy else {
                 // A later generation, or this one freed: it was ended. An earlier one: never given.
-                let isPast = word >> 24 >= id >> 24
+                let isPast = word >> 24 >= slot.openWord >> 24
                 status =
                     isPast
                     ? LimiterError.Code.alreadyCompleted.status

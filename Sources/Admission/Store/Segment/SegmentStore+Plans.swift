@@ -202,6 +202,8 @@ extension SegmentStore {
             step.pointee.parameters.1 = UInt64(bitPattern: values[2])
             step.pointee.parameters.2 = step.leases.capacity > values[0] ? 1 : 0
             step.hint.storeRelaxed(UInt64(step.leases.firstSlot))
+            // "Full" was said for the slots of another document, perhaps.
+            step.leases.fullHint.store(0)
         case .slots: break
         }
     }
