@@ -13,6 +13,9 @@ extension LimiterCore {
                 state.loads += 1
             }
             store.segment.loadVersion.increment()
+            // Leases may be shorter now: the beat follows.
+            let identity = hot.pointee.heartbeatIdentity.load()
+            if identity != 0 { startHeartbeat(identity) }
         } catch {
             let error = LimiterError(error)
             report(.reloadRefused, "\(error)")

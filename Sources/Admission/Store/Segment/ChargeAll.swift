@@ -293,7 +293,7 @@ extension ChargePlanReference {
         while true {
             let word = state.load()
             var lead = (word & ~1) &- scaled
-            if lead > plan.pointee.farthest { lead = 0 }
+            if lead > UInt64(Int64.max) { lead = 0 }
             after = lead &+ charged
             let tag = SharedWord(plan.pointee.record, at: KeyRecord.tag).load()
             let new = (scaled &+ after) | UInt64(plan.pointee.parity)
