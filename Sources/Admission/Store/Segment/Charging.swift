@@ -129,12 +129,13 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
             }
             let left = pointee.capacity &- Int64(bitPattern: used)
             guard amount <= left else { return .refused }
+            moment.remaining = left &- amount
+            charge.pointee.place = window.number
+            // A cost of 0 is refused in debt alone.
+            if amount == 0 { return .taken }
             guard moment.wall &- window.start >= Int64(bitPattern: pointee.detail) else {
                 return .refused
             }
-            moment.remaining = left &- amount
-            charge.pointee.place = window.number
-            if amount == 0 { return .taken }
             let new = CalendarWindow.word(
                 number: window.number, count: used &+ UInt64(bitPattern: amount))
             if state.swap(word, new) { return .taken }

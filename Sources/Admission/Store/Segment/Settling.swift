@@ -219,7 +219,7 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
         } else if amount > left {
             verdict.refusal = amount == 0 ? .debt : .exhausted
             verdict.retryAfterNanoseconds = window.end.addingSaturated(guarding) &- moment.wall
-        } else if moment.wall &- window.start < guarding {
+        } else if amount > 0 && moment.wall &- window.start < guarding {
             verdict.refusal = .boundaryGuard
             verdict.retryAfterNanoseconds = window.start &+ guarding &- moment.wall
         }
