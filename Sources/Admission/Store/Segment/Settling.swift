@@ -62,9 +62,13 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
         while true {
             let word = state.load()
             guard isCurrent, word != TokenBucket.retired else { return false }
-            // The word's parity says under which of the last two parameter sets it is kept.
+            // The plan's parameters are the word's own unless a load changed them since; the word's
+            // parity alone does not tell that after two loads.
             var bucket = self.bucket.pointee
-            if word & 1 != pointee.detail {
+            let notes = pointee.notes.takeUnretainedValue()
+            if word & 1 != pointee.detail
+                || notes.definition.parameterNumber != notes.parameterNumber
+            {
                 guard let (converted, parity) = convertBucket() else { return false }
                 guard state.load() == word else { continue }
                 guard word & 1 == parity else { continue }
