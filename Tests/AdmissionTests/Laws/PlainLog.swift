@@ -171,7 +171,8 @@ final class CalendarLog: KeyLog {
             answer.reason = .exceedsLimit
         } else if amount > capacity - used {
             answer.reason = amount == 0 ? .debt : .exhausted
-            answer.retryAfterNanoseconds = current.end + guarding - moment.wall
+            let end = current.end + (amount == 0 ? 0 : guarding)
+            answer.retryAfterNanoseconds = end - moment.wall
         } else if amount > 0, moment.wall < current.start + guarding {
             answer.reason = .boundaryGuard
             answer.retryAfterNanoseconds = current.start + guarding - moment.wall

@@ -12,7 +12,7 @@ enum StepOutcome: UInt8 {
     case failed
 }
 
-/// The moving parts of a decision: its instant, which may be raised, and what it has seen.
+/// The moving parts of a decision: its instants, which may be raised, and what it has seen.
 struct ChargeMoment {
     /// Steady nanoseconds.
     var now: Int64
@@ -143,8 +143,9 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
         }
     }
 
-    /// Meets a word of a window that has not begun: the next one raises the instant to its start;
-    /// one farther ahead is damage and becomes the current window, full.
+    /// Meets a word of a window that has not begun: the next one raises the wall instant to its
+    /// start; one farther ahead is damage and becomes the current window, full. Steady time stays:
+    /// a step of the wall clock moves no bucket, rolling window or lease.
     ///
     /// - Returns: whether the instant was raised.
     @inline(never)
@@ -155,7 +156,7 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
         guard let cell = calendarCell else { return false }
         let next = cell.pointee.next(after: window)
         if number == next.number {
-            moment.now = next.start &- moment.wallOffset
+            moment.wallOffset = next.start &- moment.now
             return true
         }
         let full = CalendarWindow.word(

@@ -208,7 +208,7 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
         } else if CalendarWindow.isLater(number, than: window.number) {
             let next = cell.pointee.next(after: window)
             if number == next.number {
-                moment.now = next.start &- moment.wallOffset
+                moment.wallOffset = next.start &- moment.now
                 window = next
                 used = Int64(CalendarWindow.count(ofWord: word))
             } else {
@@ -222,7 +222,9 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
             verdict.refusal = .exceedsLimit
         } else if amount > left {
             verdict.refusal = amount == 0 ? .debt : .exhausted
-            verdict.retryAfterNanoseconds = window.end.addingSaturated(guarding) &- moment.wall
+            // The guard does not hold up a cost of 0.
+            verdict.retryAfterNanoseconds =
+                window.end.addingSaturated(amount == 0 ? 0 : guarding) &- moment.wall
         } else if amount > 0 && moment.wall &- window.start < guarding {
             verdict.refusal = .boundaryGuard
             verdict.retryAfterNanoseconds = window.start &+ guarding &- moment.wall
