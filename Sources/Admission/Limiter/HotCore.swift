@@ -6,6 +6,8 @@ struct HotCore {
     let loadVersion: SharedWord
     let clock: StoreClock
     let permits: PermitTable
+    /// `ProcessIdentity.word`, reached without its one-time initialisation.
+    let identityWord: SharedWord
     /// Identity of the process that `owner` belongs to.
     let ownerIdentity: SharedWord
     /// Lease owner number of that process.
@@ -16,6 +18,13 @@ struct HotCore {
     let isClosed: SharedWord
     /// Unowned: it owns this.
     let core: Unmanaged<LimiterCore>
+
+    /// `ProcessIdentity.current()`.
+    @inline(__always)
+    var identity: UInt64 {
+        let value = identityWord.loadRelaxed()
+        return _fastPath(value != 0) ? value : ProcessIdentity.renew()
+    }
 }
 
 /// A decision as plain data, in the layout of C's `admission_decision`: written field by field,
@@ -135,7 +144,7 @@ extension ChargePlanReference {
         _ cost: borrowing CostAmounts, into record: UnsafeMutablePointer<DecisionRecord>
     ) -> Int32 {
         let hot = self.hot
-        let identity = ProcessIdentity.current()
+        let identity = hot.pointee.identity
         if _slowPath(hot.pointee.ownerIdentity.loadRelaxed() != identity) {
             hot.pointee.core.takeUnretainedValue().adopt(identity)
         }

@@ -99,7 +99,7 @@ extension LimiterCore {
             guard
                 _fastPath(
                     word != slot.openWord && !isBusy
-                        || slot.body.pointee.identity == ProcessIdentity.current())
+                        || slot.body.pointee.identity == hot.pointee.identity)
             else {
                 status = LimiterError.Code.notOwner.status
                 return nil

@@ -49,7 +49,8 @@ package struct PermitTable {
         var hints: UnsafeMutableRawPointer
     }
 
-    let shelves: (Shelf, Shelf, Shelf, Shelf)
+    /// Four, behind a pointer, so that a table is a few words wherever it is handed on.
+    private let shelves: UnsafeMutablePointer<Shelf>
     let capacity: Int
     /// Slots ever claimed on each shelf, as a bound for walks.
     let highWater: UnsafeMutableRawPointer
@@ -72,9 +73,10 @@ package struct PermitTable {
                     states: states.bindMemory(to: Atomic<UInt64>.self, capacity: capacity),
                     bodies: bodies, stride: stride, hints: hints))
         }
-        shelves = (made[0], made[1], made[2], made[3])
         guard let highWater = Self.map(64 * 4) else { return nil }
         self.highWater = highWater
+        shelves = UnsafeMutablePointer<Shelf>.allocate(capacity: made.count)
+        shelves.initialize(from: made, count: made.count)
     }
 
     private static func map(_ bytes: Int) -> UnsafeMutableRawPointer? {
@@ -93,16 +95,12 @@ package struct PermitTable {
             munmap(shelf.hints, Self.stripes * 64)
         }
         munmap(highWater, 64 * 4)
+        shelves.deallocate()
     }
 
     @inline(__always)
     func shelf(_ index: Int) -> Shelf {
-        switch index {
-        case 0: shelves.0
-        case 1: shelves.1
-        case 2: shelves.2
-        default: shelves.3
-        }
+        shelves[index]
     }
 
     /// The shelf for a number of charges.
