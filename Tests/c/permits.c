@@ -61,6 +61,20 @@ static void never_a_permit(admission_limiter *limiter, admission_gate *gate) {
     CHECK_STATUS(admission_permit_abandon(limiter, permit), ADMISSION_OK);
 }
 
+/* A permit is its own limiter's: through another one its number names nothing. */
+static void foreign(admission_limiter *limiter, admission_gate *gate) {
+    admission_limiter *other = open_manual();
+    admission_gate *other_gate = open_gate(other, "project", "acme");
+    uint64_t ours = acquire(gate), theirs = acquire(other_gate);
+    CHECK(ours != theirs);
+    CHECK_STATUS(admission_permit_complete(other, ours, NULL), ADMISSION_E_INVALID_HANDLE);
+    CHECK_STATUS(admission_permit_abandon(limiter, theirs), ADMISSION_E_INVALID_HANDLE);
+    CHECK_STATUS(admission_permit_abandon(limiter, ours), ADMISSION_OK);
+    CHECK_STATUS(admission_permit_complete(other, theirs, NULL), ADMISSION_OK);
+    CHECK_STATUS(admission_gate_close(other_gate), ADMISSION_OK);
+    CHECK_STATUS(admission_limiter_close(other), ADMISSION_OK);
+}
+
 static void bad_usage(admission_limiter *limiter, admission_gate *gate) {
     uint64_t permit = acquire(gate);
     admission_usage good = ADMISSION_USAGE_INIT, bad;
@@ -248,6 +262,7 @@ int main(void) {
     ends_once(limiter, gate);
     CHECK_STATUS(admission_limiter_advance(limiter, 120 * SECOND_NS), ADMISSION_OK);
     never_a_permit(limiter, gate);
+    foreign(limiter, gate);
     bad_usage(limiter, gate);
     settles(limiter, gate);
     leases(limiter, gate);

@@ -78,7 +78,7 @@ program threads
 program names
 program allocations
 program processes
-program fuzz "${FUZZ_INPUTS:-400000}" "${FUZZ_SEED:-20260115}"
+program fuzz "${FUZZ_INPUTS:-1000000}" "${FUZZ_SEED:-20260115}"
 
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

@@ -66,7 +66,7 @@ extension LimiterCore {
 
     /// Turns damages that decisions counted into events.
     private func reportDamages() {
-        let (notes, reported) = state.withLock { ($0.loaded.notes, $0.reportedDamages) }
+        let (notes, reported) = state.withLock { ($0.loaded.limits.notes, $0.reportedDamages) }
         let total = notes.joined().reduce(0 as UInt64) {
             $0 &+ $1.damages.value.load(ordering: .relaxed)
         }

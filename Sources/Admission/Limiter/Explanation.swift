@@ -145,7 +145,7 @@ extension LimiterCore {
     func unusedLimits() -> [Explanation.UnusedLimit] {
         let loaded = state.withLock { $0.loaded }
         var unused: [Explanation.UnusedLimit] = []
-        for (policy, notes) in zip(loaded.table.document.policies, loaded.notes) {
+        for (policy, notes) in zip(loaded.table.document.policies, loaded.limits.notes) {
             for notes in notes {
                 let why: String
                 if !notes.wasMatched.load(ordering: .relaxed) {

@@ -6,12 +6,16 @@ extension LimiterCore {
         do throws(StoreError) {
             // Under the store's own lock the parameters change and the version is raised; gates
             // that resolve in between meet the old document and are stale at once.
-            let loaded = try store.load(PolicyTable(document))
+            let table = PolicyTable(document)
+            let loaded = Loaded(table: table, limits: try store.load(table.scopes))
             state.withLock { state in
                 state.loaded = loaded
                 state.loads += 1
             }
             store.segment.loadVersion.increment()
+            // Leases may be shorter now: the beat follows.
+            let identity = hot.pointee.heartbeatIdentity.load()
+            if identity != 0 { startHeartbeat(identity) }
         } catch {
             let error = LimiterError(error)
             report(.reloadRefused, "\(error)")

@@ -110,7 +110,7 @@ extension LimiterCore {
             }
             guard isBusy else {
                 // A later generation, or this one freed: it was ended. An earlier one: never given.
-                let isPast = word >> 24 >= id >> 24
+                let isPast = word >> 24 >= slot.openWord >> 24
                 status =
                     isPast
                     ? LimiterError.Code.alreadyCompleted.status
@@ -252,7 +252,7 @@ extension LimiterCore {
     func shortestLease() -> Int64? {
         state.withLock { state in
             var shortest: Int64?
-            for notes in state.loaded.notes.joined() {
+            for notes in state.loaded.limits.notes.joined() {
                 if case .concurrency(_, let lease, _) = notes.limit.kind {
                     shortest = min(shortest ?? lease, lease)
                 }

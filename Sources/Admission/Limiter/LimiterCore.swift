@@ -13,8 +13,14 @@ package final class LimiterCore: @unchecked Sendable {
     /// Steady time and wall offset of a manual clock.
     let manual: (steady: SharedWord, offset: SharedWord)?
 
+    /// The document in force and its limits in the store.
+    struct Loaded {
+        var table: PolicyTable
+        var limits: LoadedLimits
+    }
+
     struct State {
-        var loaded: LoadedPolicies
+        var loaded: Loaded
         /// Plans whose gates are gone, while permits may still name them.
         var retiredPlans: [ChargePlanReference] = []
         /// Retired plans at which the open permits are searched next: twice what was left over,
@@ -44,7 +50,9 @@ package final class LimiterCore: @unchecked Sendable {
             let clock: StoreClock
             (clock, manual) = Self.clock(options.clock)
             store = SegmentStore(segment: segment, clock: clock)
-            state = Mutex(State(loaded: try store.load(PolicyTable(document))))
+            let table = PolicyTable(document)
+            state = Mutex(
+                State(loaded: Loaded(table: table, limits: try store.load(table.scopes))))
         } catch {
             throw LimiterError(error)
         }
@@ -127,7 +135,7 @@ extension LimiterCore {
         // The version before the document: a load in between makes the plan stale, not wrong.
         let version = hot.pointee.loadVersion.load()
         let loaded = state.withLock { $0.loaded }
-        let matches: [PolicyTable.Match]
+        let matches: [ScopeMatch]
         do throws(PolicyTable.Fault) {
             matches = try loaded.table.matches(attributes)
         } catch {
@@ -135,7 +143,8 @@ extension LimiterCore {
         }
         do throws(SegmentStore.PlanFault) {
             return try store.makePlan(
-                loaded, matches: matches, version: version, core: UnsafeMutableRawPointer(hot))
+                loaded.limits, matches: matches, version: version,
+                core: UnsafeMutableRawPointer(hot))
         } catch {
             throw LimiterError(error)
         }

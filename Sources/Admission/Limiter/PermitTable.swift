@@ -21,7 +21,8 @@ package struct PermitBody {
 /// Four shelves hold permits of up to 4, 16, 64 and 256 charges. A slot's state is one word,
 /// `generation:40 | code`: claimed by one swap from a hint that each thread keeps (by its thread
 /// pointer), ended by one swap to `busy` and a store that frees it, so that a permit ends once in
-/// whatever thread. An id is `generation:40 | shelf:2 | index:22`, never 0.
+/// whatever thread. An id is `generation:40 | shelf:2 | index:22`, never 0, with the
+/// generation turned by a number of this table's own: another limiter's id names no permit here.
 ///
 /// Private to the process: a forked child has a copy, whose permits are not its own. Untouched
 /// capacity costs nothing. Progress: lock-free; a slot that another thread is settling makes a
@@ -51,6 +52,9 @@ package struct PermitTable {
 
     /// Four, behind a pointer, so that a table is a few words wherever it is handed on.
     private let shelves: UnsafeMutablePointer<Shelf>
+    /// Turns generations into those of ids. Its highest bit but one is set, which no generation
+    /// reaches, so that no id is 0 or negative as a signed number.
+    private let turn = UInt64.random(in: 1 << 38..<1 << 39) << 24
     let capacity: Int
     /// Slots ever claimed on each shelf, as a bound for walks.
     let highWater: UnsafeMutableRawPointer
@@ -158,7 +162,7 @@ extension PermitTable {
             state: SharedWord(shelf.states + index),
             body: (shelf.bodies + index &* shelf.stride)
                 .assumingMemoryBound(to: PermitBody.self),
-            id: (openWord & ~Self.codeMask) | UInt64(shelfIndex) << 22 | UInt64(index),
+            id: (openWord & ~Self.codeMask) ^ turn | UInt64(shelfIndex) << 22 | UInt64(index),
             openWord: openWord)
     }
 
@@ -204,8 +208,9 @@ extension PermitTable {
     func find(_ id: UInt64) -> PermitSlot? {
         let index = Int(truncatingIfNeeded: id & 0x3f_ffff)
         let shelfIndex = Int(truncatingIfNeeded: id >> 22 & 3)
-        guard index < capacity, id > Self.codeMask else { return nil }
-        return slot(shelfIndex, index, openWord: (id & ~Self.codeMask) | Self.open)
+        let generation = (id & ~Self.codeMask) ^ turn
+        guard index < capacity, generation != 0 else { return nil }
+        return slot(shelfIndex, index, openWord: generation | Self.open)
     }
 
     /// Calls `body` for every open or busy slot with its state word.

@@ -156,9 +156,9 @@ extension LimiterCore {
             policyHash: Self.hexadecimal(loaded.table.document.hash), loads: loads)
     }
 
-    private func rejections(_ loaded: LoadedPolicies) -> [Snapshot.RejectionCount] {
+    private func rejections(_ loaded: Loaded) -> [Snapshot.RejectionCount] {
         var rows: [Snapshot.RejectionCount] = []
-        for (policy, limits) in zip(loaded.table.document.policies, loaded.notes) {
+        for (policy, limits) in zip(loaded.table.document.policies, loaded.limits.notes) {
             for notes in limits {
                 for (reason, entry) in notes.rejections.enumerated() {
                     let count = entry.value.load(ordering: .relaxed)

@@ -12,14 +12,6 @@ package struct PolicyTable: Sendable {
         case emptyName
     }
 
-    /// One policy that applies.
-    package struct Match: Sendable {
-        /// Index in the document.
-        package var policyIndex: Int
-        /// The values of `per`, in the order of the sorted names, each with its length in front.
-        package var text: [UInt8]
-    }
-
     package init(_ document: PolicyDocument) {
         self.document = document
         keyNames = document.policies.map { policy in
@@ -27,15 +19,19 @@ package struct PolicyTable: Sendable {
         }
     }
 
-    /// The attribute names in a policy's keys, sorted.
-    package func keyNames(ofPolicy index: Int) -> [String] { keyNames[index] }
+    /// The policies as stores know them, in document order.
+    package var scopes: [LimitScope] {
+        zip(document.policies, keyNames).map { policy, names in
+            LimitScope(policy: policy.name, limits: policy.limits, keyNames: names)
+        }
+    }
 
     /// The policies that apply to a set of attributes, in document order.
     ///
     /// A default policy applies only where no other policy that has a `match` did.
     ///
     /// - Complexity: O(policies x attributes).
-    package func matches(_ attributes: [Attribute]) throws(Fault) -> [Match] {
+    package func matches(_ attributes: [Attribute]) throws(Fault) -> [ScopeMatch] {
         for (index, attribute) in attributes.enumerated() {
             if attribute.name.isEmpty { throw .emptyName }
             for earlier in attributes[..<index] where earlier.name.hasSameBytes(as: attribute.name)
@@ -43,7 +39,7 @@ package struct PolicyTable: Sendable {
                 throw .duplicate(attribute: attribute.name)
             }
         }
-        var matches: [Match] = []
+        var matches: [ScopeMatch] = []
         var isSpoken = false
         for (index, policy) in document.policies.enumerated() where !policy.isDefault {
             guard applies(policy, attributes) else { continue }
@@ -56,7 +52,7 @@ package struct PolicyTable: Sendable {
             hasDefault = true
             matches.append(try match(index, attributes))
         }
-        if hasDefault { matches.sort { $0.policyIndex < $1.policyIndex } }
+        if hasDefault { matches.sort { $0.scopeIndex < $1.scopeIndex } }
         return matches
     }
 
@@ -73,7 +69,7 @@ package struct PolicyTable: Sendable {
         return true
     }
 
-    private func match(_ index: Int, _ attributes: [Attribute]) throws(Fault) -> Match {
+    private func match(_ index: Int, _ attributes: [Attribute]) throws(Fault) -> ScopeMatch {
         var text: [UInt8] = []
         for name in keyNames[index] {
             guard let value = Self.value(of: name, in: attributes) else {
@@ -82,7 +78,7 @@ package struct PolicyTable: Sendable {
             text.reserveCapacity(text.count + value.utf8.count + 4)
             LimitKey.append(value.utf8, to: &text)
         }
-        return Match(policyIndex: index, text: text)
+        return ScopeMatch(scopeIndex: index, text: text)
     }
 
     private static func value(of name: String, in attributes: [Attribute]) -> String? {

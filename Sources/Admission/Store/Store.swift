@@ -14,7 +14,7 @@ package protocol Store: AnyObject, Sendable {
     var keyCapacity: Int { get }
 
     /// Puts a document's limits in force: see design "Reload".
-    func load(_ table: PolicyTable) throws(StoreError) -> LoadedPolicies
+    func load(_ scopes: [LimitScope]) throws(StoreError) -> LoadedLimits
     /// Removes keys that nobody can tell from fresh ones and returns how many.
     func reclaim() -> Int
 }
@@ -25,15 +25,13 @@ public enum StoreMode: Int32, Sendable {
     case memory = 1
 }
 
-/// A document's limits as a store holds them: for each policy, for each limit.
-package struct LoadedPolicies: Sendable {
-    package let table: PolicyTable
+/// A document's limits as a store holds them: for each scope, for each limit.
+package struct LoadedLimits: Sendable {
     package let notes: [[LimitNotes]]
-    /// Position of each policy's first limit among all limits of the document.
+    /// Position of each scope's first limit among all limits of the document.
     package let firstIndex: [Int]
 
-    package init(table: PolicyTable, notes: [[LimitNotes]]) {
-        self.table = table
+    package init(notes: [[LimitNotes]]) {
         self.notes = notes
         var next = 0
         firstIndex = notes.map { limits in

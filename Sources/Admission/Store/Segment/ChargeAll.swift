@@ -166,6 +166,7 @@ extension ChargePlanReference {
             for index in 0..<stepCount {
                 let step = step(index)
                 let amount = cost.amount(ofCount: step.pointee.countIndex)
+                if !step.pointee.isNoted && amount > 0 { step.note() }
                 guard let view = step.view(amount, &moment) else { return result(.stale, moment) }
                 if moment.now != started { continue restart }
                 let verdict = view.verdict

@@ -211,15 +211,24 @@ extension RollingCells {
     /// - Parameters:
     ///   - limit: what must not be exceeded, for `retryAfterNanoseconds`.
     ///   - amount: units that the caller wants.
-    /// - Complexity: two walks over the ring; no allocation.
-    func view(_ window: RollingWindow, now: Int64, limit: Int64, amount: Int64) -> RollingView {
+    ///   - isDetailed: also tell when nothing will count any more.
+    /// - Complexity: three loads where the key is at the instant's epoch and the amount fits, else
+    ///   two walks over the ring; no allocation.
+    func view(
+        _ window: RollingWindow, now: Int64, limit: Int64, amount: Int64, isDetailed: Bool
+    ) -> RollingView {
         while true {
             let stamp = self.stamp.load()
             let now = max(now, window.start(ofEpoch: stamp))
             let epoch = max(window.epoch(at: now), stamp)
             var view = RollingView(now: now)
             guard epoch - stamp <= UInt64(window.cells) else { return view }
+            if !isDetailed, epoch == stamp, let used = current(window, epoch) {
+                view.used = used
+                if used.addingSaturated(amount) <= limit { return view }
+            }
             let oldest = epoch - UInt64(window.cells)
+            view.used = 0
             for epoch in oldest...stamp { view.used &+= count(window, epoch) }
             var left = view.used
             for epoch in oldest...stamp {
@@ -232,6 +241,16 @@ extension RollingCells {
             }
             if self.stamp.load() == stamp { return view }
         }
+    }
+
+    /// What counts in the key's own epoch; nil while a turn is under way.
+    private func current(_ window: RollingWindow, _ epoch: UInt64) -> Int64? {
+        let base = base.load()
+        let word = cell(window.slot(ofEpoch: epoch)).load()
+        guard base != Self.retiredBase, RollingWindow.carries(base, epoch: epoch),
+            RollingWindow.carries(word, epoch: epoch), !RollingWindow.isSealed(cell: word)
+        else { return nil }
+        return Int64(RollingWindow.sum(ofBase: base) &+ RollingWindow.count(ofCell: word))
     }
 
     private func count(_ window: RollingWindow, _ epoch: UInt64) -> Int64 {
@@ -257,7 +276,7 @@ extension RollingCells {
         guard RollingWindow.carries(word, epoch: stamp) else { return false }
         if !RollingWindow.isRetired(cell: word) {
             guard !RollingWindow.isSealed(cell: word),
-                view(window, now: now, limit: 0, amount: 0).used == 0,
+                view(window, now: now, limit: 0, amount: 0, isDetailed: true).used == 0,
                 cell.swap(word, RollingWindow.retiredCell(epoch: stamp))
             else { return false }
         }

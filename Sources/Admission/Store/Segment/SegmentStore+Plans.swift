@@ -24,15 +24,15 @@ extension SegmentStore {
     /// - Returns: memory that the caller owns.
     /// - Complexity: O(limits); one look-up of a key each.
     package func makePlan(
-        _ loaded: LoadedPolicies, matches: [PolicyTable.Match], version: UInt64,
+        _ loaded: LoadedLimits, matches: [ScopeMatch], version: UInt64,
         core: UnsafeMutableRawPointer
     ) throws(PlanFault) -> ChargePlanReference {
         var entries: [Entry] = []
         for match in matches {
-            for (index, notes) in loaded.notes[match.policyIndex].enumerated() {
+            for (index, notes) in loaded.notes[match.scopeIndex].enumerated() {
                 entries.append(
                     try entry(
-                        notes, documentIndex: loaded.firstIndex[match.policyIndex] + index,
+                        notes, documentIndex: loaded.firstIndex[match.scopeIndex] + index,
                         text: match.text))
             }
         }
@@ -202,6 +202,8 @@ extension SegmentStore {
             step.pointee.parameters.1 = UInt64(bitPattern: values[2])
             step.pointee.parameters.2 = step.leases.capacity > values[0] ? 1 : 0
             step.hint.storeRelaxed(UInt64(step.leases.firstSlot))
+            // "Full" was said for the slots of another document, perhaps.
+            step.leases.fullHint.store(0)
         case .slots: break
         }
     }

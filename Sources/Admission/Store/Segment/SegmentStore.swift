@@ -46,26 +46,26 @@ package final class SegmentStore: Store {
     package var keyCount: Int { segment.keyCount }
     package var keyCapacity: Int { segment.keyCapacity }
 
-    package func load(_ table: PolicyTable) throws(StoreError) -> LoadedPolicies {
+    package func load(_ scopes: [LimitScope]) throws(StoreError) -> LoadedLimits {
         let result = loading.withLock { _ in
-            Result { () throws(StoreError) in try loadLocked(table) }
+            Result { () throws(StoreError) in try loadLocked(scopes) }
         }
         return try result.get()
     }
 
-    private func loadLocked(_ table: PolicyTable) throws(StoreError) -> LoadedPolicies {
+    private func loadLocked(_ scopes: [LimitScope]) throws(StoreError) -> LoadedLimits {
         let now = clock.now()
         var all: [[LimitNotes]] = []
-        for (index, policy) in table.document.policies.enumerated() {
+        for scope in scopes {
             var notes: [LimitNotes] = []
-            for limit in policy.limits {
-                let names = table.keyNames(ofPolicy: index)
-                notes.append(try load(limit, of: policy.name, names: names, now: now))
+            for limit in scope.limits {
+                notes.append(
+                    try load(limit, of: scope.policy, names: scope.keyNames, now: now))
             }
             all.append(notes)
         }
         segment.loadVersion.increment()
-        return LoadedPolicies(table: table, notes: all)
+        return LoadedLimits(notes: all)
     }
 
     private func load(

@@ -141,7 +141,12 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
     }
 
     /// The limit's answer to a charge at a moment; nil when the key or its parameters changed.
-    func view(_ amount: Int64, _ moment: inout ChargeMoment) -> View? {
+    ///
+    /// - Parameter isDetailed: also tell when nothing will count any more, which a rolling limit
+    ///   looks through all its cells for.
+    func view(
+        _ amount: Int64, _ moment: inout ChargeMoment, isDetailed: Bool = false
+    ) -> View? {
         switch pointee.kind {
         case .bucket:
             let word = state.load()
@@ -153,7 +158,7 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
                 verdict: bucket.pointee.verdict(word, now: moment.now, amount: amount),
                 used: bucket.pointee.used(lead: lead),
                 fullAgainNanoseconds: bucket.pointee.nanoseconds(lead))
-        case .rolling: return viewRolling(amount, &moment)
+        case .rolling: return viewRolling(amount, &moment, isDetailed: isDetailed)
         case .calendar: return viewCalendar(amount, &moment)
         case .concurrency:
             guard isCurrent else { return nil }
@@ -165,11 +170,14 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
         }
     }
 
-    private func viewRolling(_ amount: Int64, _ moment: inout ChargeMoment) -> View? {
+    private func viewRolling(
+        _ amount: Int64, _ moment: inout ChargeMoment, isDetailed: Bool
+    ) -> View? {
         let cells = RollingCells(record: pointee.record)
         guard cells.base.load() != RollingCells.retiredBase else { return nil }
         let seen = cells.view(
-            rolling.pointee, now: moment.now, limit: pointee.capacity, amount: amount)
+            rolling.pointee, now: moment.now, limit: pointee.capacity, amount: amount,
+            isDetailed: isDetailed)
         guard isCurrent else { return nil }
         moment.now = seen.now
         let left = pointee.capacity &- seen.used

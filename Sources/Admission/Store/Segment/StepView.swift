@@ -26,7 +26,7 @@ extension ChargePlanReference {
             for index in 0..<stepCount {
                 let step = step(index)
                 let amount = cost.amount(ofCount: step.pointee.countIndex)
-                guard let view = step.view(amount, &moment) else { return nil }
+                guard let view = step.view(amount, &moment, isDetailed: true) else { return nil }
                 if moment.now != started { continue restart }
                 let notes = step.pointee.notes.takeUnretainedValue()
                 views.append(
