@@ -32,6 +32,21 @@ public struct Gate: Sendable {
     public func tryAcquire(
         _ cost: borrowing Cost = Cost()
     ) throws(LimiterError) -> Decision {
+        if _fastPath(cost.extra.isEmpty && isInForce && first.isPlainBucket),
+            let (result, permit) = first.acquireSingle(CostAmounts(withoutExtra: cost))
+        {
+            return .admitted(
+                Permit(
+                    binding: Binding(result, of: first), number: permit,
+                    core: PermitCore(storage.core)))
+        }
+        return try acquireMany(cost)
+    }
+
+    /// The way of plans with several limits. Functions of their own, that each return the whole
+    /// answer, keep the others' registers free.
+    @inline(never)
+    private func acquireMany(_ cost: borrowing Cost) throws(LimiterError) -> Decision {
         if _fastPath(cost.extra.isEmpty && isInForce) {
             let attempt = first.acquire(CostAmounts(withoutExtra: cost))
             if _fastPath(attempt.isAdmitted) {
@@ -66,6 +81,16 @@ public struct Gate: Sendable {
     public func tryCharge(
         _ cost: borrowing Cost = Cost()
     ) throws(LimiterError) -> ChargeDecision {
+        if _fastPath(cost.extra.isEmpty && isInForce && first.isPlainBucket),
+            let result = first.chargeSingle(CostAmounts(withoutExtra: cost))
+        {
+            return .admitted(Binding(result, of: first))
+        }
+        return try chargeMany(cost)
+    }
+
+    @inline(never)
+    private func chargeMany(_ cost: borrowing Cost) throws(LimiterError) -> ChargeDecision {
         if _fastPath(cost.extra.isEmpty && isInForce) {
             let attempt = first.charge(CostAmounts(withoutExtra: cost))
             if _fastPath(attempt.isAdmitted) {

@@ -166,6 +166,27 @@ extension ChargePlanReference {
         _ cost: borrowing CostAmounts, takesPermit: Bool,
         into record: UnsafeMutablePointer<DecisionRecord>
     ) -> Int32 {
+        if _fastPath(isPlainBucket) {
+            if takesPermit {
+                if let (result, permit) = acquireSingle(cost) {
+                    fill(record, result)
+                    record.pointee.permit = permit
+                    return 0
+                }
+            } else if let result = chargeSingle(cost) {
+                fill(record, result)
+                record.pointee.permit = 0
+                return 0
+            }
+        }
+        return decideMany(cost, takesPermit: takesPermit, into: record)
+    }
+
+    @inline(never)
+    private func decideMany(
+        _ cost: borrowing CostAmounts, takesPermit: Bool,
+        into record: UnsafeMutablePointer<DecisionRecord>
+    ) -> Int32 {
         let attempt = takesPermit ? acquire(cost) : charge(cost)
         if _fastPath(attempt.status == 0) {
             fill(record, attempt.result)
@@ -175,18 +196,46 @@ extension ChargePlanReference {
     }
 
     /// Charges and forgets.
-    @inline(__always)
     func charge(_ cost: borrowing CostAmounts) -> Attempt {
         if _slowPath(cost.hasNegative) {
             return Attempt(failed: LimiterError.Code.negativeCost.status)
         }
-        if _fastPath(head.pointee.isSingleBucket && head.pointee.wasRefused == 0),
-            let result = chargeSingle(cost, clock: hot.pointee.clock)
-        {
-            if _slowPath(!step(0).pointee.isNoted) { step(0).note() }
-            return Attempt(result, permit: 0)
-        }
         return chargeWithoutPermit(cost)
+    }
+
+    /// Whether the plan is one bucket that counts requests or input tokens and was not refused
+    /// last, so that the functions for a single one serve.
+    @inline(__always)
+    var isPlainBucket: Bool {
+        head.pointee.isSingleBucket && head.pointee.wasRefused == 0 && head.pointee.countIndex <= 1
+    }
+
+    /// Charges a plain bucket; nil: nothing was charged, take the general way.
+    @inline(__always)
+    func chargeSingle(_ cost: borrowing CostAmounts) -> ChargeResult? {
+        guard _fastPath(!cost.hasNegative) else { return nil }
+        let amount = head.pointee.countIndex == 0 ? cost.requests : cost.inputTokens
+        guard let result = chargeSingle(amount, clock: hot.pointee.clock) else { return nil }
+        if _slowPath(!step(0).pointee.isNoted) { step(0).note() }
+        return result
+    }
+
+    /// Charges a plain bucket and gives a permit out; nil: nothing was done.
+    @inline(__always)
+    func acquireSingle(_ cost: borrowing CostAmounts) -> (ChargeResult, permit: UInt64)? {
+        let hot = self.hot
+        let identity = hot.pointee.identity
+        guard let slot = hot.pointee.permits.claim(shelf: 0) else { return nil }
+        guard let result = chargeSingle(cost) else {
+            slot.cancel()
+            return nil
+        }
+        slot.keep(cost, plan: address, acquiredAt: result.now, identity: identity)
+        let charge = slot.charges
+        charge.pointee.amount = result.asked
+        charge.pointee.laterAmount = 0
+        charge.pointee.total = result.asked
+        return (result, slot.id)
     }
 
     /// Charges and gives a permit out.
@@ -211,13 +260,7 @@ extension ChargePlanReference {
             slot.cancel()
             return Attempt(notAdmitted: result)
         }
-        let body = slot.body
-        body.pointee.plan = address
-        body.pointee.requests = cost.requests
-        body.pointee.inputTokens = cost.inputTokens
-        body.pointee.outputTokens = cost.outputTokens
-        body.pointee.acquiredAt = result.now
-        body.pointee.identity = identity
+        slot.keep(cost, plan: address, acquiredAt: result.now, identity: identity)
         if _slowPath(
             head.pointee.hasConcurrency
                 && hot.pointee.heartbeatIdentity.loadRelaxed() != identity)

@@ -129,6 +129,20 @@ struct PermitSlot {
             .assumingMemoryBound(to: StepCharge.self)
     }
 
+    /// Keeps what ending the permit needs.
+    @inline(__always)
+    func keep(
+        _ cost: borrowing CostAmounts, plan: UnsafeMutableRawPointer, acquiredAt: Int64,
+        identity: UInt64
+    ) {
+        body.pointee.plan = plan
+        body.pointee.requests = cost.requests
+        body.pointee.inputTokens = cost.inputTokens
+        body.pointee.outputTokens = cost.outputTokens
+        body.pointee.acquiredAt = acquiredAt
+        body.pointee.identity = identity
+    }
+
     /// Frees a slot that this thread holds, open or busy.
     @inline(__always)
     func release() { state.store(openWord & ~0xff_ffff) }
