@@ -8,6 +8,8 @@ struct HotCore {
     let permits: PermitTable
     /// `ProcessIdentity.word`, reached without its one-time initialisation.
     let identityWord: SharedWord
+    /// The segment's count of swaps that met another writer.
+    let retries: SharedWord
     /// Identity of the process that `owner` belongs to.
     let ownerIdentity: SharedWord
     /// Lease owner number of that process.
@@ -215,22 +217,24 @@ extension ChargePlanReference {
     func chargeSingle(_ cost: borrowing CostAmounts) -> ChargeResult? {
         guard _fastPath(!cost.hasNegative) else { return nil }
         let amount = head.pointee.countIndex == 0 ? cost.requests : cost.inputTokens
-        guard let result = chargeSingle(amount, clock: hot.pointee.clock) else { return nil }
-        if _slowPath(!step(0).pointee.isNoted) { step(0).note() }
-        return result
+        guard _fastPath(step(0).pointee.isNoted) else { return nil }
+        return chargeSingle(amount, clock: hot.pointee.clock, retries: hot.pointee.retries)
     }
 
     /// Charges a plain bucket and gives a permit out; nil: nothing was done.
     @inline(__always)
     func acquireSingle(_ cost: borrowing CostAmounts) -> (ChargeResult, permit: UInt64)? {
         let hot = self.hot
-        let identity = hot.pointee.identity
-        guard let slot = hot.pointee.permits.claim(shelf: 0) else { return nil }
+        let identity = hot.pointee.identityWord.loadRelaxed()
+        guard _fastPath(identity != 0), let slot = hot.pointee.permits.claimAtOnce(shelf: 0) else {
+            return nil
+        }
         guard let result = chargeSingle(cost) else {
             slot.cancel()
             return nil
         }
-        slot.keep(cost, plan: address, acquiredAt: result.now, identity: identity)
+        slot.keep(
+            cost, plan: address, acquiredAt: result.now, identity: identity, holdsLeases: false)
         let charge = slot.charges
         charge.pointee.amount = result.asked
         charge.pointee.laterAmount = 0
@@ -260,7 +264,9 @@ extension ChargePlanReference {
             slot.cancel()
             return Attempt(notAdmitted: result)
         }
-        slot.keep(cost, plan: address, acquiredAt: result.now, identity: identity)
+        slot.keep(
+            cost, plan: address, acquiredAt: result.now, identity: identity,
+            holdsLeases: head.pointee.hasConcurrency)
         if _slowPath(
             head.pointee.hasConcurrency
                 && hot.pointee.heartbeatIdentity.loadRelaxed() != identity)

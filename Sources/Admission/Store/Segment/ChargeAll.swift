@@ -276,11 +276,18 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
 extension ChargePlanReference {
     /// Decides for a plan of one bucket; nil: nothing was charged, take the general way.
     ///
-    /// - Parameter amount: units of the bucket's count.
+    /// Calls nothing: whatever would need a call (a clock to be looked at anew, a limit that was
+    /// never met before) is left to the general way.
+    ///
+    /// - Parameters:
+    ///   - amount: units of the bucket's count.
+    ///   - retries: counts swaps that met another writer.
     @inline(__always)
-    package func chargeSingle(_ amount: Int64, clock: StoreClock) -> ChargeResult? {
+    package func chargeSingle(
+        _ amount: Int64, clock: StoreClock, retries: SharedWord
+    ) -> ChargeResult? {
         let plan = head
-        let now = clock.now()
+        guard let now = clock.nowAtOnce() else { return nil }
         let state = SharedWord(plan.pointee.record, at: KeyRecord.state)
         let parity = UInt64(plan.pointee.parity)
         let scaled = UInt64(bitPattern: now) &<< UInt64(plan.pointee.shift)
@@ -303,14 +310,14 @@ extension ChargePlanReference {
                         && after <= plan.pointee.tolerance && new != TokenBucket.retired)
             else { return nil }
             guard _fastPath(state.swap(word, new)) else {
-                step(0).countRetry()
+                retries.increment()
                 continue
             }
             let span = plan.pointee.tolerance &- after
             var left = span.multipliedFullWidth(by: singleReciprocal).high
             if span &- left &* plan.pointee.interval >= plan.pointee.interval { left &+= 1 }
             var result = ChargeResult(
-                outcome: .admitted, now: now, wallOffset: clock.wallOffset())
+                outcome: .admitted, now: now, wallOffset: clock.systemWallOffset())
             result.step = 0
             result.remaining = Int64(bitPattern: left)
             result.asked = amount
