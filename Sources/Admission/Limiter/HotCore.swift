@@ -212,13 +212,18 @@ extension ChargePlanReference {
         head.pointee.isSingleBucket && head.pointee.wasRefused == 0 && head.pointee.countIndex <= 1
     }
 
+    @inline(__always)
+    private func prepareSingle(_ cost: borrowing CostAmounts) -> SingleCharge? {
+        guard _fastPath(!cost.hasNegative && step(0).pointee.isNoted) else { return nil }
+        let amount = head.pointee.countIndex == 0 ? cost.requests : cost.inputTokens
+        return prepareSingle(amount, clock: hot.pointee.clock)
+    }
+
     /// Charges a plain bucket; nil: nothing was charged, take the general way.
     @inline(__always)
     func chargeSingle(_ cost: borrowing CostAmounts) -> ChargeResult? {
-        guard _fastPath(!cost.hasNegative) else { return nil }
-        let amount = head.pointee.countIndex == 0 ? cost.requests : cost.inputTokens
-        guard _fastPath(step(0).pointee.isNoted) else { return nil }
-        return chargeSingle(amount, clock: hot.pointee.clock, retries: hot.pointee.retries)
+        guard let prepared = prepareSingle(cost) else { return nil }
+        return commit(prepared, retries: hot.pointee.retries)
     }
 
     /// Charges a plain bucket and gives a permit out; nil: nothing was done.
@@ -226,10 +231,10 @@ extension ChargePlanReference {
     func acquireSingle(_ cost: borrowing CostAmounts) -> (ChargeResult, permit: UInt64)? {
         let hot = self.hot
         let identity = hot.pointee.identityWord.loadRelaxed()
-        guard _fastPath(identity != 0), let slot = hot.pointee.permits.claimAtOnce(shelf: 0) else {
-            return nil
-        }
-        guard let result = chargeSingle(cost) else {
+        guard _fastPath(identity != 0), let prepared = prepareSingle(cost),
+            let slot = hot.pointee.permits.claimAtOnce(shelf: 0)
+        else { return nil }
+        guard let result = commit(prepared, retries: hot.pointee.retries) else {
             slot.cancel()
             return nil
         }
