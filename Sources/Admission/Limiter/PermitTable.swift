@@ -14,6 +14,8 @@ package struct PermitBody {
     var acquiredAt: Int64
     /// `ProcessIdentity` of the process that holds it.
     var identity: UInt64
+    /// 1 where concurrency slots have to be freed at its end.
+    var holdsLeases: UInt64
 }
 
 /// The open permits of one limiter in this process: slots that are claimed and freed, never moved.
@@ -133,7 +135,7 @@ struct PermitSlot {
     @inline(__always)
     func keep(
         _ cost: borrowing CostAmounts, plan: UnsafeMutableRawPointer, acquiredAt: Int64,
-        identity: UInt64
+        identity: UInt64, holdsLeases: Bool
     ) {
         body.pointee.plan = plan
         body.pointee.requests = cost.requests
@@ -141,6 +143,14 @@ struct PermitSlot {
         body.pointee.outputTokens = cost.outputTokens
         body.pointee.acquiredAt = acquiredAt
         body.pointee.identity = identity
+        body.pointee.holdsLeases = holdsLeases ? 1 : 0
+    }
+
+    /// Ends an open permit that holds no lease, as charged, with one swap; false: nothing was done.
+    @inline(__always)
+    func endPlainly(identity: UInt64) -> Bool {
+        state.load() == openWord && body.pointee.identity == identity
+            && body.pointee.holdsLeases == 0 && state.swap(openWord, openWord & ~0xff_ffff)
     }
 
     /// Frees a slot that this thread holds, open or busy.
@@ -183,6 +193,13 @@ extension PermitTable {
     /// Claims a free slot, or gives nil when all are taken.
     @inline(__always)
     func claim(shelf shelfIndex: Int) -> PermitSlot? {
+        if let slot = claimAtOnce(shelf: shelfIndex) { return slot }
+        return search(shelfIndex)
+    }
+
+    /// Claims the slot that this thread's hint names, or gives nil where it is not free.
+    @inline(__always)
+    func claimAtOnce(shelf shelfIndex: Int) -> PermitSlot? {
         let shelf = shelf(shelfIndex)
         let hint = SharedWord(shelf.hints, at: Self.stripe() &* 64)
         let index = Int(truncatingIfNeeded: hint.loadRelaxed())
@@ -193,13 +210,14 @@ extension PermitTable {
         {
             return slot(shelfIndex, index, openWord: openWord)
         }
-        return search(shelfIndex, from: index, hint: hint)
+        return nil
     }
 
     @inline(never)
-    private func search(_ shelfIndex: Int, from start: Int, hint: SharedWord) -> PermitSlot? {
+    private func search(_ shelfIndex: Int) -> PermitSlot? {
         let shelf = shelf(shelfIndex)
-        var index = start
+        let hint = SharedWord(shelf.hints, at: Self.stripe() &* 64)
+        var index = Int(truncatingIfNeeded: hint.loadRelaxed())
         for _ in 0..<capacity {
             let word = shelf.states[index].load(ordering: .relaxed)
             if word & Self.codeMask == Self.free {
