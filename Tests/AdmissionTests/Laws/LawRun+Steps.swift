@@ -75,7 +75,7 @@ extension LawRun {
         }
         guard status == 0 else { throw fault("status \(status)") }
         if let difference = difference(record, expected, takesPermit: takesPermit) {
-            throw fault("\(cost): \(difference)")
+            throw fault("\(cost): \(difference)\n\(try gate.explain(cost).json)")
         }
         if let reason = expected.reason {
             tally.refusals[reason, default: 0] += 1

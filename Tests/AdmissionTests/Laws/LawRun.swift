@@ -61,6 +61,7 @@ struct LawRun {
                 var attributes = [Attribute("project", project), Attribute("model", model)]
                 if model != "y" { attributes.append(Attribute("tenant", "t")) }
                 gates.append((attributes, try limiter.gate(attributes)))
+                _ = try oracle.parts(attributes)
             }
         }
     }
@@ -142,6 +143,7 @@ struct LawRun {
     private mutating func openGateAnew() throws {
         let index = numbers.below(gates.count)
         gates[index].gate = try limiter.gate(gates[index].attributes)
+        _ = try oracle.parts(gates[index].attributes)
     }
 
     /// After everything is ended, the counters are what the logs say.

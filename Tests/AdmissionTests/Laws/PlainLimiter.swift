@@ -45,6 +45,8 @@ final class PlainLimiter {
     private var keys: [[String]: Int] = [:]
     private var logs: [any KeyLog] = []
     private var incarnations: [Int] = []
+    /// Keys that were reclaimed and not made anew yet: a reload finds nothing to convert.
+    private var absent: Set<Int> = []
     private(set) var permits: [UInt64: Permit] = [:]
     private(set) var broken: [String] = []
     var now: Int64 = 0
@@ -100,7 +102,10 @@ final class PlainLimiter {
             log = LeaseLog(limit: limit, lease: lease, hold: hold)
         }
         identity += values
-        if let known = keys[identity] { return known }
+        if let known = keys[identity] {
+            absent.remove(known)
+            return known
+        }
         keys[identity] = logs.count
         logs.append(log)
         incarnations.append(0)
@@ -291,6 +296,7 @@ extension PlainLimiter {
     }
 
     private func book(_ amount: Int64, _ holding: inout Holding) {
+        absent.remove(holding.part.key)
         let place = holding.part.log.exceed(amount, at: moment)
         if holding.later.first.map({ $0.place.group != place.group }) ?? false {
             holding.later = []
@@ -328,7 +334,9 @@ extension PlainLimiter {
                 where identity[0] == policy.name && identity[1] == limit.name
                     && identity[2] == limit.kind.name
                 {
-                    if hasShape(identity, limit.kind) { logs[key].reload(limit.kind, at: moment) }
+                    guard hasShape(identity, limit.kind) else { continue }
+                    logs[key].reload(limit.kind, at: moment)
+                    if absent.contains(key) { (logs[key] as? BucketLog)?.fill() }
                 }
             }
         }
@@ -345,6 +353,7 @@ extension PlainLimiter {
     func reclaim() {
         for (index, log) in logs.enumerated() where log.reclaim(at: moment) {
             incarnations[index] += 1
+            absent.insert(index)
         }
     }
 }
