@@ -61,7 +61,12 @@ struct LeaseArray {
     private static func makeBlock(_ segment: Segment, exactly count: Int) throws(StoreError) -> Int
     {
         let offset = try segment.allocate(kind: .slots, bytes: KeyRecord.body + count * 8)
-        for index in 0..<count { segment.word(offset + KeyRecord.body + index * 8).store(0) }
+        for index in 0..<count {
+            // Space that was used before keeps its generations, so that a permit whose lease ran
+            // out before its key was reclaimed does not take another's lease for its own.
+            let slot = segment.word(offset + KeyRecord.body + index * 8)
+            slot.store(LeaseSlots.freed(slot.load()))
+        }
         segment.word(offset + 8).store(UInt64(count))
         segment.word(offset).store(0)
         return offset
