@@ -116,10 +116,10 @@ extension ChargePlanReference {
     ) -> Int32 {
         if _slowPath(cost.hasNegative) { return LimiterError.Code.negativeCost.status }
         if takesPermit { return decideWithPermit(cost, into: record) }
-        if _fastPath(head.pointee.isSingleBucket && head.pointee.wasRefused == 0),
+        if _fastPath(head.pointee.isSingleBucket && !wasRefused),
             let result = chargeSingle(cost, clock: hot.pointee.clock)
         {
-            if _slowPath(!step(0).pointee.isNoted) { step(0).note() }
+            if _slowPath(!step(0).isNoted) { step(0).note() }
             fill(record, result)
             record.pointee.permit = 0
             return 0
@@ -151,12 +151,13 @@ extension ChargePlanReference {
             return status(of: result, into: record)
         }
         let body = slot.body
-        body.pointee.plan = address
+        slot.plan = address
         body.pointee.requests = cost.requests
         body.pointee.inputTokens = cost.inputTokens
         body.pointee.outputTokens = cost.outputTokens
         body.pointee.acquiredAt = result.now
         body.pointee.identity = identity
+        slot.open()
         fill(record, result)
         record.pointee.permit = slot.id
         if _slowPath(
@@ -195,7 +196,7 @@ extension ChargePlanReference {
         guard let slot = hot.pointee.permits.claim(shelf: shelf) else {
             return LimiterError.Code.permitTableFull.status
         }
-        slot.body.pointee.plan = nil
+        slot.plan = nil
         let result = charge(
             cost, clock: hot.pointee.clock, owner: 0, charges: slot.charges)
         slot.cancel()

@@ -129,9 +129,9 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
             }
             let left = pointee.capacity &- Int64(bitPattern: used)
             guard amount <= left else { return .refused }
-            guard moment.wall &- window.start >= Int64(bitPattern: pointee.detail) else {
-                return .refused
-            }
+            // A cost of 0 is refused in debt alone.
+            guard amount == 0 || moment.wall &- window.start >= Int64(bitPattern: pointee.detail)
+            else { return .refused }
             moment.remaining = left &- amount
             charge.pointee.place = window.number
             if amount == 0 { return .taken }
@@ -142,8 +142,11 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
         }
     }
 
-    /// Meets a word of a window that has not begun: the next one raises the instant to its start;
-    /// one farther ahead is damage and becomes the current window, full.
+    /// Meets a word of a window that has not begun: the next one raises the wall instant to its
+    /// start; one farther ahead is damage and becomes the current window, full.
+    ///
+    /// Wall time alone is raised: a step of the wall clock must not move the steady time that the
+    /// other limits run on.
     ///
     /// - Returns: whether the instant was raised.
     @inline(never)
@@ -154,7 +157,7 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
         guard let cell = calendarCell else { return false }
         let next = cell.pointee.next(after: window)
         if number == next.number {
-            moment.now = next.start &- moment.wallOffset
+            moment.wallOffset = next.start &- moment.now
             return true
         }
         let full = CalendarWindow.word(
@@ -178,7 +181,7 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
             let claim = array.claim(
                 hint: hint, owner: moment.owner, expiry: expiry, now: moment.now)
         {
-            let state = array.state.load()
+            let state = array.state.loadSequential()
             if _fastPath(LeaseArray.isOpen(state) && isCurrent) {
                 charge.pointee.place = UInt64(claim.offset)
                 charge.pointee.amount = Int64(bitPattern: claim.word)

@@ -62,9 +62,10 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
         while true {
             let word = state.load()
             guard isCurrent, word != TokenBucket.retired else { return false }
-            // The word's parity says under which of the last two parameter sets it is kept.
+            // The word's parity says under which of the last two parameter sets it is kept, the
+            // number whether the plan's are one of them: the permit may be older than two loads.
             var bucket = self.bucket.pointee
-            if word & 1 != pointee.detail {
+            if word & 1 != pointee.detail || hint.loadRelaxed() != definition.parameterNumber {
                 guard let (converted, parity) = convertBucket() else { return false }
                 guard state.load() == word else { continue }
                 guard word & 1 == parity else { continue }
@@ -204,7 +205,7 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
         } else if CalendarWindow.isLater(number, than: window.number) {
             let next = cell.pointee.next(after: window)
             if number == next.number {
-                moment.now = next.start &- moment.wallOffset
+                moment.wallOffset = next.start &- moment.now
                 window = next
                 used = Int64(CalendarWindow.count(ofWord: word))
             } else {
@@ -219,7 +220,7 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
         } else if amount > left {
             verdict.refusal = amount == 0 ? .debt : .exhausted
             verdict.retryAfterNanoseconds = window.end.addingSaturated(guarding) &- moment.wall
-        } else if moment.wall &- window.start < guarding {
+        } else if amount > 0 && moment.wall &- window.start < guarding {
             verdict.refusal = .boundaryGuard
             verdict.retryAfterNanoseconds = window.start &+ guarding &- moment.wall
         }
