@@ -209,12 +209,12 @@ extension ChargePlanReference {
     /// last, so that the functions for a single one serve.
     @inline(__always)
     var isPlainBucket: Bool {
-        head.pointee.isSingleBucket && head.pointee.wasRefused == 0 && head.pointee.countIndex <= 1
+        head.pointee.isSingleBucket && !wasRefused && head.pointee.countIndex <= 1
     }
 
     @inline(__always)
     private func prepareSingle(_ cost: borrowing CostAmounts) -> SingleCharge? {
-        guard _fastPath(!cost.hasNegative && step(0).pointee.isNoted) else { return nil }
+        guard _fastPath(!cost.hasNegative && step(0).isNoted) else { return nil }
         let amount = head.pointee.countIndex == 0 ? cost.requests : cost.inputTokens
         return prepareSingle(amount, clock: hot.pointee.clock)
     }
@@ -244,6 +244,7 @@ extension ChargePlanReference {
         charge.pointee.amount = result.asked
         charge.pointee.laterAmount = 0
         charge.pointee.total = result.asked
+        slot.open()
         return (result, slot.id)
     }
 
@@ -272,6 +273,7 @@ extension ChargePlanReference {
         slot.keep(
             cost, plan: address, acquiredAt: result.now, identity: identity,
             holdsLeases: head.pointee.hasConcurrency)
+        slot.open()
         if _slowPath(
             head.pointee.hasConcurrency
                 && hot.pointee.heartbeatIdentity.loadRelaxed() != identity)
@@ -292,7 +294,7 @@ extension ChargePlanReference {
         guard let slot = hot.pointee.permits.claim(shelf: shelf) else {
             return Attempt(failed: LimiterError.Code.permitTableFull.status)
         }
-        slot.body.pointee.plan = nil
+        slot.plan = nil
         let result = charge(
             cost, clock: hot.pointee.clock, owner: 0, charges: slot.charges)
         slot.cancel()

@@ -60,6 +60,6 @@ package struct StoreClock: Sendable {
     @inline(__always)
     package func coarseNow() -> Int64 {
         if _slowPath(isManual) { return Int64(bitPattern: steady.load()) }
-        return KernelClock.coarseNanoseconds()
+        return system.clock.pointee.coarseNanoseconds()
     }
 }

@@ -94,6 +94,11 @@ package struct CounterClock: ~Copyable, Sendable {
         return nil
     }
 
+    /// Steady nanoseconds at the kernel's last tick, some milliseconds late.
+    package func coarseNanoseconds() -> Int64 {
+        KernelClock.coarseNanoseconds() &+ kernelOffset.load(ordering: .relaxed)
+    }
+
     /// What to add to steady nanoseconds to get wall nanoseconds; at most a second old.
     @inline(__always)
     package func wallOffsetNanoseconds() -> Int64 {
@@ -215,7 +220,7 @@ extension CounterClock {
         var multiplier = scale(from: firstTicks, firstNanoseconds, to: sample)
         // Ahead of the kernel: run slower by the lead, so that both meet after a second.
         let lead = start &- monotonic
-        multiplier -= multiplier / 1_000_000_000 &* UInt64(min(lead, 500_000))
+        multiplier -= multiplier * UInt64(min(lead, 500_000)) / 1_000_000_000
         install(number: number, ticks: sample.ticks, start: start, multiplier: multiplier)
         readWall(monotonic: monotonic, steady: start)
         return start

@@ -46,8 +46,8 @@ extension ChargePlanReference {
         var moment = ChargeMoment(
             now: clock.now(), wallOffset: clock.wallOffset(), owner: owner)
         let count = stepCount
-        if _slowPath(head.pointee.wasRefused != 0) {
-            if let early = look(cost, &moment, isSecondLook: false) { return early }
+        if _slowPath(wasRefused) {
+            if let early = look(cost, &moment) { return early }
         }
         var best = ChargeResult(
             outcome: .admitted, now: moment.now, wallOffset: moment.wallOffset)
@@ -61,7 +61,7 @@ extension ChargePlanReference {
                 return chargeAgain(
                     cost, clock: clock, &moment, charges: charges, failed: index, outcome)
             }
-            if _slowPath(!step.pointee.isNoted) && amount > 0 { step.note() }
+            if _slowPath(!step.isNoted) && amount > 0 { step.note() }
             if index == 0
                 || step.isTighter(
                     moment.remaining, than: best.remaining, of: bestCapacity,
@@ -74,7 +74,6 @@ extension ChargePlanReference {
             }
             index &+= 1
         }
-        best.now = moment.now
         return best
     }
 
@@ -96,7 +95,7 @@ extension ChargePlanReference {
             case .refused:
                 looks += 1
                 let isLast = looks >= Self.maximumLooks
-                if let rejection = look(cost, &moment, isSecondLook: isLast) { return rejection }
+                if let rejection = look(cost, &moment) { return rejection }
                 if isLast {
                     // It says yes and is refused each time: others take what it sees. That is a
                     // refusal by the step that refused.
@@ -137,11 +136,11 @@ extension ChargePlanReference {
     /// - Returns: nil when every limit would admit.
     @inline(never)
     private func look(
-        _ cost: borrowing CostAmounts, _ moment: inout ChargeMoment, isSecondLook: Bool
+        _ cost: borrowing CostAmounts, _ moment: inout ChargeMoment
     ) -> ChargeResult? {
         let first = worst(cost, &moment)
         guard first.outcome != .admitted else {
-            head.pointee.wasRefused = 0
+            wasRefused = false
             return nil
         }
         guard first.outcome == .rejected else { return first }
@@ -150,7 +149,7 @@ extension ChargePlanReference {
         guard second.outcome == .rejected else {
             return second.outcome == .admitted ? nil : second
         }
-        head.pointee.wasRefused = 1
+        wasRefused = true
         note(second)
         return second
     }
@@ -166,7 +165,7 @@ extension ChargePlanReference {
             for index in 0..<stepCount {
                 let step = step(index)
                 let amount = cost.amount(ofCount: step.pointee.countIndex)
-                if !step.pointee.isNoted && amount > 0 { step.note() }
+                if !step.isNoted && amount > 0 { step.note() }
                 guard let view = step.view(amount, &moment) else { return result(.stale, moment) }
                 if (moment.now, moment.wallOffset) != started { continue restart }
                 let verdict = view.verdict
@@ -243,7 +242,7 @@ extension ChargePlanReference {
                 best.asked = amount
                 bestCapacity = step.pointee.capacity
             }
-            if !step.pointee.isNoted && amount > 0 { step.note() }
+            if !step.isNoted && amount > 0 { step.note() }
         }
         return best
     }
@@ -268,7 +267,7 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
     @inline(never)
     func note() {
         pointee.notes.takeUnretainedValue().wasCharged.store(true, ordering: .relaxed)
-        pointee.isNoted = true
+        isNoted = true
     }
 }
 
@@ -311,7 +310,8 @@ extension ChargePlanReference {
         let tag = SharedWord(head.pointee.record, at: KeyRecord.tag).load()
         return _fastPath(
             tag == head.pointee.tag && word & 1 == parity
-                && charge.after <= head.pointee.tolerance && charge.next != TokenBucket.retired)
+                && word != TokenBucket.retired && charge.after <= head.pointee.tolerance
+                && charge.next != TokenBucket.retired)
     }
 
     /// Charges what was prepared, looking again where another writer came first; nil: refused now,
