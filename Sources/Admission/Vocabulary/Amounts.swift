@@ -1,13 +1,14 @@
 /// A cost as decisions take it: no ARC, valid for the call alone.
 @frozen
+@usableFromInline
 package struct CostAmounts {
-    package var requests: Int64
-    package var inputTokens: Int64
-    package var outputTokens: Int64
+    @usableFromInline package var requests: Int64
+    @usableFromInline package var inputTokens: Int64
+    @usableFromInline package var outputTokens: Int64
     /// Further counts; owned by the caller.
-    package var extra: UnsafeBufferPointer<CountAmount>
+    @usableFromInline package var extra: UnsafeBufferPointer<CountAmount>
 
-    @inlinable
+    @inlinable @inline(__always)
     package init(
         requests: Int64, inputTokens: Int64, outputTokens: Int64,
         extra: UnsafeBufferPointer<CountAmount>
@@ -50,19 +51,20 @@ package struct CostAmounts {
 
 /// A usage as settlement takes it; valid for the call alone.
 @frozen
+@usableFromInline
 package struct UsageAmounts {
     /// -1: as charged.
-    package var requests: Int64
+    @usableFromInline package var requests: Int64
     /// -1: as charged.
-    package var inputTokens: Int64
+    @usableFromInline package var inputTokens: Int64
     /// -1: as charged.
-    package var outputTokens: Int64
+    @usableFromInline package var outputTokens: Int64
     /// Further counts, -1: as charged; owned by the caller.
-    package var extra: UnsafeBufferPointer<CountAmount>
+    @usableFromInline package var extra: UnsafeBufferPointer<CountAmount>
     /// False: a lower bound; nothing is given back.
-    package var isExact: Bool
+    @usableFromInline package var isExact: Bool
 
-    @inlinable
+    @inlinable @inline(__always)
     package init(
         requests: Int64, inputTokens: Int64, outputTokens: Int64,
         extra: UnsafeBufferPointer<CountAmount>, isExact: Bool

@@ -161,14 +161,14 @@ extension ChargePlanReference {
         _ cost: borrowing CostAmounts, _ moment: inout ChargeMoment
     ) -> ChargeResult {
         restart: while true {
-            let started = moment.now
+            let started = (moment.now, moment.wallOffset)
             var worst = result(.admitted, moment)
             for index in 0..<stepCount {
                 let step = step(index)
                 let amount = cost.amount(ofCount: step.pointee.countIndex)
                 if !step.pointee.isNoted && amount > 0 { step.note() }
                 guard let view = step.view(amount, &moment) else { return result(.stale, moment) }
-                if moment.now != started { continue restart }
+                if (moment.now, moment.wallOffset) != started { continue restart }
                 let verdict = view.verdict
                 guard verdict.refusal != .none else { continue }
                 if worst.outcome == .rejected, !isWorse(index, verdict, than: worst) { continue }
@@ -293,7 +293,7 @@ extension ChargePlanReference {
         while true {
             let word = state.load()
             var lead = (word & ~1) &- scaled
-            if lead > plan.pointee.farthest { lead = 0 }
+            if lead > UInt64(Int64.max) { lead = 0 }
             after = lead &+ charged
             let tag = SharedWord(plan.pointee.record, at: KeyRecord.tag).load()
             let new = (scaled &+ after) | UInt64(plan.pointee.parity)

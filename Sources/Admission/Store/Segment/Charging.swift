@@ -12,7 +12,7 @@ enum StepOutcome: UInt8 {
     case failed
 }
 
-/// The moving parts of a decision: its instant, which may be raised, and what it has seen.
+/// The moving parts of a decision: its instants, which may be raised, and what it has seen.
 struct ChargeMoment {
     /// Steady nanoseconds.
     var now: Int64
@@ -49,6 +49,7 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
     private func takeBucket(_ amount: Int64, _ moment: inout ChargeMoment) -> StepOutcome {
         let bucket = self.bucket
         guard amount <= bucket.pointee.burst else { return .refused }
+        renewStamp(now: moment.now)
         while true {
             let word = state.load()
             guard isCurrent, word & 1 == pointee.detail, word != TokenBucket.retired else {
@@ -129,12 +130,13 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
             }
             let left = pointee.capacity &- Int64(bitPattern: used)
             guard amount <= left else { return .refused }
+            moment.remaining = left &- amount
+            charge.pointee.place = window.number
+            // A cost of 0 is refused in debt alone.
+            if amount == 0 { return .taken }
             guard moment.wall &- window.start >= Int64(bitPattern: pointee.detail) else {
                 return .refused
             }
-            moment.remaining = left &- amount
-            charge.pointee.place = window.number
-            if amount == 0 { return .taken }
             let new = CalendarWindow.word(
                 number: window.number, count: used &+ UInt64(bitPattern: amount))
             if state.swap(word, new) { return .taken }
@@ -142,8 +144,9 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
         }
     }
 
-    /// Meets a word of a window that has not begun: the next one raises the instant to its start;
-    /// one farther ahead is damage and becomes the current window, full.
+    /// Meets a word of a window that has not begun: the next one raises the wall instant to its
+    /// start; one farther ahead is damage and becomes the current window, full. Steady time stays:
+    /// a step of the wall clock moves no bucket, rolling window or lease.
     ///
     /// - Returns: whether the instant was raised.
     @inline(never)
@@ -154,7 +157,7 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
         guard let cell = calendarCell else { return false }
         let next = cell.pointee.next(after: window)
         if number == next.number {
-            moment.now = next.start &- moment.wallOffset
+            moment.wallOffset = next.start &- moment.now
             return true
         }
         let full = CalendarWindow.word(
