@@ -22,18 +22,17 @@ package struct CostAmounts {
     /// Units of one count; concurrency is always 1, a count that is not named 0.
     @inline(__always)
     func amount(ofCount index: Int32) -> Int64 {
-        switch index {
-        case 0: requests
-        case 1: inputTokens
-        case 2: outputTokens
-        case 3: inputTokens.addingSaturated(outputTokens)
-        case 4: 1
-        default: extraAmount(index)
-        }
+        // Comparisons that become selections: a jump table in a loop over limits costs more.
+        if index == 0 { return requests }
+        if index == 1 { return inputTokens }
+        if index == 4 { return 1 }
+        return otherAmount(index)
     }
 
     @inline(never)
-    private func extraAmount(_ index: Int32) -> Int64 {
+    private func otherAmount(_ index: Int32) -> Int64 {
+        if index == 2 { return outputTokens }
+        if index == 3 { return inputTokens.addingSaturated(outputTokens) }
         var sum: Int64 = 0
         for entry in extra where entry.count.index == index {
             sum = sum.addingSaturated(entry.amount)
