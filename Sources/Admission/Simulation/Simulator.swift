@@ -151,7 +151,7 @@ private struct SimulationRun {
         while nextBeatNanoseconds <= instant, call != nil || !calls.isEmpty {
             try clock.advance(toNanoseconds: nextBeatNanoseconds)
             call?.renew()
-            calls.forEach { $0.renew() }
+            for call in calls { call.renew() }
             nextBeatNanoseconds = nextBeatNanoseconds.saturatingAdd(beatNanoseconds)
         }
         try clock.advance(toNanoseconds: instant)

@@ -35,9 +35,11 @@ enum StyleRules {
     /// Checks that the compiler was told to leave out, with no comment beside that says why.
     static func uncheckedWithoutReason(in file: CheckoutFile) -> [Finding] {
         let source = file.source
-        let unchecked = /@unchecked\s+Sendable|nonisolated\(unsafe\)/
-        return source.code.indices.compactMap { index in
-            guard source.code[index].contains(unchecked) else { return nil }
+        return source.code.indices.compactMap { index -> Finding? in
+            let line = source.code[index]
+            guard line.mentions("@unchecked") || line.mentions("nonisolated(unsafe)") else {
+                return nil
+            }
             let around = max(0, index - 1)...min(index + 1, source.code.count - 1)
             // What a type is for is no reason; of a property, its doc comment may be one.
             let isType = line.mentions("@unchecked")
