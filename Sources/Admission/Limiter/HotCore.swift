@@ -205,11 +205,11 @@ extension ChargePlanReference {
         return chargeWithoutPermit(cost)
     }
 
-    /// Whether the plan is one bucket that counts requests or input tokens and was not refused
-    /// last, so that the functions for a single one serve.
+    /// Whether the plan is one bucket that counts requests or input tokens, so that the functions
+    /// for a single one serve.
     @inline(__always)
     var isPlainBucket: Bool {
-        head.pointee.isSingleBucket && !wasRefused && head.pointee.countIndex <= 1
+        head.pointee.isSingleBucket && head.pointee.countIndex <= 1
     }
 
     @inline(__always)
@@ -259,19 +259,19 @@ extension ChargePlanReference {
         if _slowPath(hot.pointee.ownerIdentity.loadRelaxed() != identity) {
             hot.pointee.core.takeUnretainedValue().adopt(identity)
         }
-        let shelf = PermitTable.shelfIndex(charges: stepCount)
-        guard let slot = hot.pointee.permits.claim(shelf: shelf) else {
+        let amounts = copy cost
+        let result = decideAll(amounts, owner: hot.pointee.owner.loadRelaxed()) {
+            hot.pointee.permits.claim(shelf: PermitTable.shelfIndex(charges: stepCount))
+        }
+        guard let slot = result.slot else {
             return Attempt(failed: LimiterError.Code.permitTableFull.status)
         }
-        let owner = hot.pointee.owner.loadRelaxed()
-        let result = charge(
-            cost, clock: hot.pointee.clock, owner: owner, charges: slot.charges)
-        guard _fastPath(result.outcome == .admitted) else {
+        guard _fastPath(result.result.outcome == .admitted) else {
             slot.cancel()
-            return Attempt(notAdmitted: result)
+            return Attempt(notAdmitted: result.result)
         }
         slot.keep(
-            cost, plan: address, acquiredAt: result.now, identity: identity,
+            cost, plan: address, acquiredAt: result.result.now, identity: identity,
             holdsLeases: head.pointee.hasConcurrency)
         slot.open()
         if _slowPath(
@@ -280,7 +280,39 @@ extension ChargePlanReference {
         {
             hot.pointee.core.takeUnretainedValue().startHeartbeat(identity)
         }
-        return Attempt(result, permit: slot.id)
+        return Attempt(result.result, permit: slot.id)
+    }
+
+    /// Decides over all steps; the permit's slot is claimed once every limit has been read.
+    ///
+    /// - Parameter claim: gives the slot that keeps the charges, or nil when there is none.
+    @inline(__always)
+    private func decideAll(
+        _ cost: CostAmounts, owner: UInt64, claim: () -> PermitSlot?
+    ) -> (result: ChargeResult, slot: PermitSlot?) {
+        let clock = hot.pointee.clock
+        var moment = ChargeMoment(
+            now: clock.now(), wallOffset: clock.wallOffset(), owner: owner)
+        var best = ChargeResult(
+            outcome: .admitted, now: moment.now, wallOffset: moment.wallOffset)
+        return withUnsafeTemporaryAllocation(
+            of: PreparedCharge.self, capacity: Self.maximumPrepared
+        ) { buffer in
+            let prepared = buffer.baseAddress.unsafelyUnwrapped  // capacity is not 0
+            var outcome = StepOutcome.raised
+            if _fastPath(stepCount <= Self.maximumPrepared) {
+                outcome = prepareAll(cost, &moment, prepared, &best)
+            }
+            guard let slot = claim() else { return (best, nil) }
+            var done = 0
+            if _fastPath(outcome == .taken) {
+                (done, outcome) = commitAll(prepared, slot.charges)
+                if _fastPath(outcome == .taken) { return (best, slot) }
+            }
+            let result = chargeAgain(
+                cost, clock: clock, &moment, charges: slot.charges, failed: done, outcome)
+            return (result, slot)
+        }
     }
 
     /// A charge over several limits keeps its notes in a permit's slot while it decides.
@@ -290,14 +322,15 @@ extension ChargePlanReference {
             return Attempt(failed: LimiterError.Code.concurrencyNeedsPermit.status)
         }
         let hot = self.hot
-        let shelf = PermitTable.shelfIndex(charges: stepCount)
-        guard let slot = hot.pointee.permits.claim(shelf: shelf) else {
+        let amounts = copy cost
+        let result = decideAll(amounts, owner: 0) {
+            hot.pointee.permits.claim(shelf: PermitTable.shelfIndex(charges: stepCount))
+        }
+        guard let slot = result.slot else {
             return Attempt(failed: LimiterError.Code.permitTableFull.status)
         }
         slot.plan = nil
-        let result = charge(
-            cost, clock: hot.pointee.clock, owner: 0, charges: slot.charges)
         slot.cancel()
-        return Attempt(notAdmitted: result)
+        return Attempt(notAdmitted: result.result)
     }
 }

@@ -23,44 +23,38 @@ package struct ChargeResult {
     package var asked: Int64 = 0
 }
 
-/// All or nothing: the steps of a plan are taken in one global order of keys, concurrency first,
-/// and given back when a later one refuses.
+/// All or nothing: every limit is read and looked at, then all are swapped in one global order of
+/// keys, concurrency first; where a swap meets another writer, what was swapped is given back and
+/// the steps are taken one by one.
 ///
-/// A plan whose last decision was refused looks at every limit first, so that a saturated limit
-/// costs the others no writes. After a refusal every limit is looked at again, up to
-/// `maximumLooks` times: a false refusal is possible only while another decision on a shared key
-/// is in flight. Lock-free; no allocation.
+/// After a refusal every limit is looked at again, up to `maximumLooks` times: a false refusal is
+/// possible only while another decision on a shared key is in flight. Lock-free; no allocation.
 extension ChargePlanReference {
     private static var maximumLooks: Int { 4 }
 
-    /// Decides and books, or books nothing.
+    /// Steps that a decision prepares before it swaps; plans with more are taken one by one.
+    package static var maximumPrepared: Int { 8 }
+
+    /// Looks at every limit and computes the swaps, changing nothing.
     ///
     /// - Parameters:
     ///   - cost: no amount is negative.
-    ///   - charges: room for one entry a step.
+    ///   - prepared: room for one entry a step.
+    ///   - best: the limit that an admission would speak of.
+    /// - Returns: `taken` when every limit admits; else why not.
     @inline(__always)
-    package func charge(
-        _ cost: borrowing CostAmounts, clock: StoreClock, owner: UInt64,
-        charges: UnsafeMutablePointer<StepCharge>
-    ) -> ChargeResult {
-        var moment = ChargeMoment(
-            now: clock.now(), wallOffset: clock.wallOffset(), owner: owner)
+    func prepareAll(
+        _ cost: borrowing CostAmounts, _ moment: inout ChargeMoment,
+        _ prepared: UnsafeMutablePointer<PreparedCharge>, _ best: inout ChargeResult
+    ) -> StepOutcome {
         let count = stepCount
-        if _slowPath(wasRefused) {
-            if let early = look(cost, &moment) { return early }
-        }
-        var best = ChargeResult(
-            outcome: .admitted, now: moment.now, wallOffset: moment.wallOffset)
         var bestCapacity: Int64 = 1
         var index = 0
         while index < count {
             let step = step(index)
             let amount = cost.amount(ofCount: step.pointee.countIndex)
-            let outcome = step.take(amount, &moment, charges + index)
-            guard _fastPath(outcome == .taken) else {
-                return chargeAgain(
-                    cost, clock: clock, &moment, charges: charges, failed: index, outcome)
-            }
+            let outcome = step.prepare(amount, &moment, &prepared[index])
+            guard _fastPath(outcome == .taken) else { return outcome }
             if _slowPath(!step.isNoted) && amount > 0 { step.note() }
             if index == 0
                 || step.isTighter(
@@ -74,12 +68,40 @@ extension ChargePlanReference {
             }
             index &+= 1
         }
-        return best
+        return .taken
+    }
+
+    /// Books what was prepared.
+    ///
+    /// - Returns: how many steps were booked, and `taken` when that is all of them.
+    @inline(__always)
+    func commitAll(
+        _ prepared: UnsafeMutablePointer<PreparedCharge>,
+        _ charges: UnsafeMutablePointer<StepCharge>
+    ) -> (done: Int, StepOutcome) {
+        let count = stepCount
+        var index = 0
+        while index < count {
+            guard _fastPath(prepared[index].commit()) else {
+                step(index).countRetry()
+                return (index, .raised)
+            }
+            prepared[index].note(charges + index)
+            if step(index).pointee.kind == .concurrency, _slowPath(!step(index).keepsClaim()) {
+                return (index &+ 1, .stale)
+            }
+            index &+= 1
+        }
+        return (count, .taken)
     }
 
     /// The way on from a step that was not taken: give back, then look, then try again.
+    ///
+    /// - Parameters:
+    ///   - failed: how many steps were booked.
+    ///   - outcome: what became of the next.
     @inline(never)
-    private func chargeAgain(
+    func chargeAgain(
         _ cost: borrowing CostAmounts, clock: StoreClock, _ moment: inout ChargeMoment,
         charges: UnsafeMutablePointer<StepCharge>, failed: Int, _ outcome: StepOutcome
     ) -> ChargeResult {
@@ -140,7 +162,6 @@ extension ChargePlanReference {
     ) -> ChargeResult? {
         let first = worst(cost, &moment)
         guard first.outcome != .admitted else {
-            wasRefused = false
             return nil
         }
         guard first.outcome == .rejected else { return first }
@@ -149,7 +170,6 @@ extension ChargePlanReference {
         guard second.outcome == .rejected else {
             return second.outcome == .admitted ? nil : second
         }
-        wasRefused = true
         note(second)
         return second
     }

@@ -100,9 +100,6 @@ package struct ChargePlan {
     /// Nanosecond shift of the single bucket's quanta.
     var shift: UInt8
     var parity: UInt8
-    /// The last decision was refused: look at all limits before taking. See the reference's
-    /// `wasRefused`.
-    var wasRefused: UInt8
     var record: UnsafeMutableRawPointer
     var tag: UInt64
     var interval: UInt64
@@ -114,8 +111,6 @@ package struct ChargePlan {
     package static let stepBytes = 192
     /// Limits that may apply to one gate.
     package static let maximumSteps = 256
-
-    static let refusedOffset = 23
 
     /// Second line of the head.
     static let successorOffset = 64
@@ -145,19 +140,6 @@ package struct ChargePlanReference: @unchecked Sendable, Equatable {
 
     @inline(__always)
     package var stepCount: Int { Int(head.pointee.stepCount) }
-
-    /// Whether the last decision was refused: look at all limits before taking. Any thread writes
-    /// it; relaxed, since it only chooses the order of work.
-    @inline(__always)
-    var wasRefused: Bool {
-        get { refusedByte.pointee.load(ordering: .relaxed) != 0 }
-        nonmutating set { refusedByte.pointee.store(newValue ? 1 : 0, ordering: .relaxed) }
-    }
-
-    @inline(__always)
-    private var refusedByte: UnsafeMutablePointer<Atomic<UInt8>> {
-        (address + ChargePlan.refusedOffset).assumingMemoryBound(to: Atomic<UInt8>.self)
-    }
 
     /// Address of the plan that replaced this one, 0 while none did.
     @inline(__always)
@@ -257,7 +239,6 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
         MemoryLayout<ChargeStep>.offset(of: \.parameters) == parametersOffset
             && MemoryLayout<ChargeStep>.offset(of: \.hint) == 48
             && MemoryLayout<ChargeStep>.offset(of: \.isNoted) == 33
-            && MemoryLayout<ChargePlan>.offset(of: \.wasRefused) == ChargePlan.refusedOffset
             && MemoryLayout<ChargeStep>.size <= ChargePlan.stepBytes
             && MemoryLayout<ChargePlan>.size <= ChargePlan.successorOffset
             && MemoryLayout<TokenBucket>.size <= 48 && MemoryLayout<RollingWindow>.size <= 48

@@ -249,6 +249,8 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
     func releaseLease(_ charge: StepCharge, now: Int64) -> Bool {
         let leases = self.leases
         let isLive = leases.isLive(claim(of: charge), now: now)
+        // The next decision through this plan begins at the slot that is free for certain.
+        hint.storeRelaxed(charge.place)
         return leases.release(claim(of: charge)) && isLive
     }
 
