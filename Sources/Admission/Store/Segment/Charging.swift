@@ -49,6 +49,7 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
     private func takeBucket(_ amount: Int64, _ moment: inout ChargeMoment) -> StepOutcome {
         let bucket = self.bucket
         guard amount <= bucket.pointee.burst else { return .refused }
+        renewStamp(now: moment.now)
         while true {
             let word = state.load()
             guard isCurrent, word & 1 == pointee.detail, word != TokenBucket.retired else {

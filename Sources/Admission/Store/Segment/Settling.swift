@@ -59,6 +59,7 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
     private func changeBucket(
         _ clock: StoreClock, _ change: (TokenBucket, UInt64, Int64, UInt64) -> UInt64
     ) -> Bool {
+        renewStamp(now: clock.now())
         while true {
             let word = state.load()
             guard isCurrent, word != TokenBucket.retired else { return false }
@@ -153,6 +154,7 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
     ) -> View? {
         switch pointee.kind {
         case .bucket:
+            renewStamp(now: moment.now)
             let word = state.load()
             guard isCurrent, word & 1 == pointee.detail, word != TokenBucket.retired else {
                 return nil
