@@ -70,6 +70,7 @@ extension LawRun {
         _ gate: Gate, _ parts: [PlainLimiter.Part], _ cost: Cost, takesPermit: Bool
     ) throws -> DecisionRecord {
         let expected = oracle.predict(parts, cost)
+        note("ask \(cost.requests)/\(cost.inputTokens)/\(cost.outputTokens): \(expected)")
         var record = DecisionRecord()
         let status = cost.extra.withUnsafeBufferPointer { extra in
             gate.decide(
@@ -162,7 +163,8 @@ extension LawRun {
                 throw fault(
                     "explained \(seen.policy)/\(seen.limit): used \(seen.used), remaining "
                         + "\(seen.remaining), \(seen.reason?.name ?? "admits"); the log says "
-                        + "\(answer.used), \(answer.remaining), \(answer.reason?.name ?? "admits")")
+                        + "\(answer.used), \(answer.remaining), \(answer.reason?.name ?? "admits")"
+                        + " at \(moment)\n\(explanation.json)")
             }
         }
     }
@@ -201,6 +203,7 @@ extension LawRun {
     mutating func end(_ id: UInt64) throws {
         let verb = numbers.below(4)
         let usage = usage()
+        note("end \(verb) \(id) \(usage)")
         let (name, status, isLive): (String, Int32, Bool)
         switch verb {
         case 0, 1:
@@ -225,6 +228,7 @@ extension LawRun {
         guard !candidates.isEmpty else { return }
         let id = numbers.pick(candidates)
         let usage = usage()
+        note("add \(id) \(usage)")
         let status = usage.withAmounts { limiter.addToPermit(id, $0) }
         try check("add", status, isLive: oracle.add(id, usage))
     }

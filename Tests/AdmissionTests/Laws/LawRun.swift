@@ -15,6 +15,8 @@ struct LawRun {
     var aged: Set<UInt64> = []
     var tally = Tally()
     var step = 0
+    /// The last operations, for the text of a failure.
+    var trail: [String] = []
 
     /// Steady time at which a run's clock stops: leases tell 2 years apart.
     static let end: Int64 = 500 * 86_400_000_000_000
@@ -82,7 +84,12 @@ struct LawRun {
     func fault(_ text: String) -> Broken {
         Broken(
             description: "seed \(seed), operation \(step), steady \(oracle.now): \(text)\n"
-                + oracle.document.canonicalJSON)
+                + oracle.document.canonicalJSON + "\n" + trail.joined(separator: "; "))
+    }
+
+    mutating func note(_ text: @autoclosure () -> String) {
+        if trail.count >= 12 { trail.removeFirst() }
+        trail.append(text())
     }
 
     private mutating func operate() throws {
@@ -116,6 +123,7 @@ struct LawRun {
     }
 
     mutating func advance(_ nanoseconds: Int64) throws {
+        note("advance \(nanoseconds)")
         try limiter.advance(nanoseconds: nanoseconds)
         oracle.advance(nanoseconds, renewsLeases: !isManualHeartbeat)
     }
@@ -126,18 +134,21 @@ struct LawRun {
         var step = numbers.number(0...day) * numbers.pick([1, 1, 30])
         if documents.hasSteps, numbers.isOne(of: 2) { step = -step }
         if numbers.isOne(of: 2) { step /= 3_600 }
+        note("set time by \(step) to \(wall + step)")
         try limiter.setTime(unixNanoseconds: wall + step)
         oracle.wallOffset += step
     }
 
     private mutating func reload() throws {
         let document = try documents.changed(oracle.document, &numbers)
+        note("reload")
         try limiter.reload(document)
         try oracle.reload(document)
         tally.reloads += 1
     }
 
     private mutating func reclaim() {
+        note("reclaim")
         tally.reclaimed += limiter.reclaim()
         oracle.reclaim()
         aged = Set(open)
