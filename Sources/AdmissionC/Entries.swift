@@ -8,7 +8,8 @@ import Synchronization
 /// changes the last of these three looks at the other two: the close marks the handle, runs the
 /// barrier of ``InFlight`` and looks; the end of a permit or a gate comes before the look at the
 /// mark. So at least one of them sees all three and ends the handle; the swap in `HandleTable.end`
-/// lets exactly one do it.
+/// lets exactly one do it. A gate that was closed under a caller ends when its entry is freed, which
+/// the next opening or closing does (``InFlight/releaseRetired()``).
 final class LimiterEntry: Sendable {
     let limiter: Limiter
     /// Gates whose entry exists, calls that are about to make one included.
@@ -35,6 +36,9 @@ final class LimiterEntry: Sendable {
 
     /// Ends the handle when the limiter was closed and nothing of it is open.
     func endIfUnused() {
+        // Between the caller's own end and its look at the others': of two that end their permits
+        // at once, one sees both.
+        atomicMemoryFence(ordering: .sequentiallyConsistent)
         guard openGates.load(ordering: .sequentiallyConsistent) == 0, limiter.openPermitCount == 0
         else { return }
         HandleTable.end(handle.load(ordering: .acquiring), .limiter, wasClosed: true)

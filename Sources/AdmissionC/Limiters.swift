@@ -37,6 +37,8 @@ public func admission_limiter_open(
 public func admission_limiter_close(_ limiter: OpaquePointer!) -> admission_status {
     let handle = handle(limiter)
     guard handle != 0 else { return ADMISSION_OK }
+    // A gate that was closed under a caller may be the last thing that keeps a limiter closed.
+    InFlight.releaseRetired()
     guard let use = HandleTable.begin(handle, .limiter, LimiterEntry.self) else {
         return failHandle(handle, "limiter")
     }

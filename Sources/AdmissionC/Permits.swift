@@ -71,6 +71,7 @@ private func leaveClosed(_ use: HandleTable.Use<LimiterEntry>) {
     // Kept by a reference: with this thread inside, nothing could be freed.
     let entry = use.object.takeUnretainedValue()
     use.end()
+    InFlight.releaseRetired()
     entry.endIfUnused()
 }
 

@@ -11,8 +11,8 @@ root=$(cd "$here/../.." && pwd)
 abi=$(sed -n 's/^#define ADMISSION_ABI_VERSION \([0-9]*\).*/\1/p' "$root/include/admission.h")
 library=$(realpath "${1:-$root/build/lib/libadmission.so.$abi}")
 output=$(realpath -m "${2:-$root/build/wheel}")
-"$root/scripts/need" python-venv binutils
-python=$("$root/scripts/python")
+"$root/scripts/need" binutils
+python=$("$root/scripts/venv" wheel-venv 'setuptools>=77')
 
 foreign=$(objdump -p "$library" | awk '$1 == "NEEDED" { print $2 }' \
     | grep -Ev '^(libc\.so\.6|libm\.so\.6|libgcc_s\.so\.1|libstdc\+\+\.so\.6|ld-linux.*)$' || true)
@@ -25,14 +25,6 @@ glibc_minor=${glibc#GLIBC_2.}
 # Below 2.17, the oldest that a manylinux tag is used for today, older libraries run on newer systems.
 platform=manylinux_2_$((glibc_minor < 17 ? 17 : glibc_minor))_$(uname -m)
 
-venv=$root/build/wheel-venv
-if ! "$venv/bin/python" -c 'import setuptools; assert int(setuptools.__version__.split(".")[0]) >= 77' \
-    2>/dev/null; then
-    rm -rf "$venv"
-    "$python" -m venv "$venv"
-    "$venv/bin/pip" install --quiet --disable-pip-version-check 'setuptools>=77' </dev/null
-fi
-
 stage=$(mktemp -d)
 trap 'rm -rf "$stage"' EXIT
 cp -r "$here/src" "$here/pyproject.toml" "$here/setup.py" "$here/README.md" "$stage/"
@@ -41,6 +33,6 @@ rm -rf "$stage"/src/*.egg-info
 install -m 755 "$library" "$stage/src/admission/libadmission.so.$abi"
 mkdir -p "$output"
 rm -f "$output"/admission_control-*.whl
-ADMISSION_WHEEL_PLATFORM=$platform "$venv/bin/pip" wheel --quiet --disable-pip-version-check \
+ADMISSION_WHEEL_PLATFORM=$platform "$python" -m pip wheel --quiet --disable-pip-version-check \
     --no-build-isolation --no-deps --wheel-dir "$output" "$stage" </dev/null
 ls "$output"/admission_control-*.whl

@@ -14,15 +14,16 @@ func monotonicNanoseconds() -> UInt64 {
 /// Makes this many calls. Throws where a call does not do what the row claims to measure.
 typealias Batch = (_ calls: Int) throws -> Void
 
-/// Nanoseconds a call: the median batch of `seconds`, after a warm-up of a tenth of that. The
-/// median leaves out the batches in which another process had the core.
+/// Nanoseconds a call: the fastest tenth's slowest batch of `seconds`, after a warm-up of a tenth of
+/// that. It leaves out the batches in which another process, or a neighbour on the same core, had
+/// its share of it.
 ///
 /// - Parameter calls: calls in a batch; fewer for rows whose call takes microseconds.
 func nanosecondsPerCall(seconds: Double, calls: Int = batchCalls, _ batch: Batch) throws -> Double {
     let warm = monotonicNanoseconds() + UInt64(seconds * 1e8)
     repeat { try batch(calls) } while monotonicNanoseconds() < warm
     let samples = try sortedBatchNanoseconds(seconds: seconds, calls: calls, batch)
-    return samples[samples.count / 2]
+    return samples[samples.count / 10]
 }
 
 /// Wall nanoseconds a call of all threads together: two threads that do not disturb each other give

@@ -36,9 +36,13 @@ struct ExplanationView {
         }
     }
 
+    /// The limits that are not the call's own. (That no cost carried the count of the others only
+    /// says that the limiter is fresh.)
     private var unused: [String] {
-        explanation.unused.map { row in
-            Terminal.styled("  \(row.policy) · \(row.limit): \(row.why)", .dim)
+        explanation.unused.filter { row in
+            !explanation.limits.contains { $0.policy == row.policy && $0.limit == row.limit }
+        }.map { row in
+            Terminal.styled("  does not apply: \(row.policy) · \(row.limit)", .dim)
         }
     }
 }

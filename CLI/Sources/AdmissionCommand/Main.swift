@@ -41,7 +41,7 @@ struct AdmissionCommand: ParsableCommand {
               2  the arguments make no sense
               3  a file cannot be read, or is no trace
             """,
-        version: "admission 0.1.0",
+        version: "admission \(AdmissionVersion.text)",
         subcommands: [Simulate.self, Check.self, Explain.self])
 }
 

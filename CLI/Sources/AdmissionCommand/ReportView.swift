@@ -84,9 +84,10 @@ struct ReportView {
         for row in report.limits {
             let capacity = row.limit.kind.capacity
             let isFull = row.rejectedCount > 0
+            let keys = row.keyCount > 1 ? ", \(Wording.number(row.keyCount)) keys" : ""
             table.add([
                 cell("\(row.policyName) · \(row.limit.name)"),
-                cell(row.keyCount == 0 ? "applied to no call" : Wording.limit(row.limit)),
+                cell(row.keyCount == 0 ? "applied to no call" : Wording.limit(row.limit) + keys),
                 cell(Wording.number(row.peak)), cell(Wording.number(capacity)),
                 cell(Wording.percent(row.peak, of: capacity), isFull ? .yellow : nil),
                 cell(row.peak > 0 ? time(row.peakAtNanoseconds) : ""),

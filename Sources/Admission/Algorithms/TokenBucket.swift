@@ -15,10 +15,10 @@
 /// - The word is `TAT << 1 | parity`, all arithmetic doubled. The parity tells under which of two
 ///   successive parameter sets the TAT was computed, so that a reload converts a bucket by one
 ///   swap (`converted(_:from:now:)`) and a decision with old parameters cannot change it.
-/// - With shift > 0 the TAT is compared modulo 2^(63 - shift) ns (a year and more for intervals of
-///   60 ns). A distance above `farthest` means that the bucket lay idle: it is full. So a debt
-///   saturates at 15 bursts there, and a bucket that was idle for almost exactly a whole cycle may
-///   be taken for one in debt, for at most 16 bursts' time: false refusals, never an excess.
+/// - With shift > 0 the TAT is known modulo a cycle of 2^(63 - shift) ns (a year and more for
+///   intervals of 60 ns, days for those of 1 ns). What it means is certain while the bucket was
+///   touched within half a cycle, so its record keeps a stamp that is never much older: see
+///   `needsStamp`, and `BucketStamp` in the segment.
 /// - Usage above the charge moves the TAT beyond the burst: a debt, paid at the rate.
 ///
 /// Does not read a clock, wait or hold state: words and instants come in, words go out.
@@ -27,7 +27,7 @@ package struct TokenBucket: Sendable, Hashable {
     package let interval: UInt64
     /// Doubled quanta of a whole burst: the farthest that a charge may put the TAT ahead of now.
     package let tolerance: UInt64
-    /// Doubled quanta; a TAT farther ahead is an old one seen from behind, and no debt goes farther.
+    /// Doubled quanta; no debt puts the TAT farther ahead: a quarter of the cycle with shift > 0.
     package let farthest: UInt64
     /// The burst in units.
     package let burst: Int64
@@ -61,7 +61,7 @@ package struct TokenBucket: Sendable, Hashable {
         farthest =
             shift == 0
             ? UInt64(Int64.max) - 1
-            : tolerance.multipliedSaturated(16, atMost: UInt64(Int64.max) - 1)
+            : 1 << 62
         reciprocal = UInt64.max / interval
         nanosecondShift = shift + 1
     }
@@ -83,8 +83,15 @@ package struct TokenBucket: Sendable, Hashable {
     @inline(__always)
     package func lead(of word: UInt64, now: Int64) -> UInt64 {
         let lead = (word & ~1) &- scaled(now)
-        return lead > farthest ? 0 : lead
+        return lead > UInt64(Int64.max) ? 0 : lead
     }
+
+    /// Whether a key must keep a stamp: its words mean something within half a cycle alone.
+    @inline(__always)
+    package var needsStamp: Bool { nanosecondShift > 1 }
+
+    /// Nanoseconds of a cycle's eighth: a stamp is renewed when it is older.
+    package var stampNanoseconds: Int64 { Int64(bitPattern: (1 << 61) >> nanosecondShift) }
 
     /// The lead after `amount` more units; `amount` is at most the burst.
     @inline(__always)

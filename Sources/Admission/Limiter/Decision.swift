@@ -63,6 +63,23 @@ public struct Binding: @unchecked Sendable {
         policyAddress = record.policyName
         limitAddress = record.limitName
     }
+
+    /// The same straight from a result.
+    @inline(__always)
+    init(_ result: ChargeResult, of plan: ChargePlanReference) {
+        decidedAt = SteadyInstant(nanoseconds: result.now)
+        decidedAtWall = WallInstant(unixNanoseconds: result.now &+ result.wallOffset)
+        asked = result.asked
+        remaining = result.remaining
+        guard _fastPath(result.step >= 0) else {
+            (limit, policyAddress, limitAddress) = (0, nil, nil)
+            return
+        }
+        let step = plan.step(result.step)
+        limit = step.pointee.capacity
+        policyAddress = step.pointee.policyName
+        limitAddress = step.pointee.limitName
+    }
 }
 
 /// Why a request was rejected. The numbers are those of `admission_reason` in C; more will come.

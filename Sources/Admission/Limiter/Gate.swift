@@ -32,16 +32,45 @@ public struct Gate: Sendable {
     public func tryAcquire(
         _ cost: borrowing Cost = Cost()
     ) throws(LimiterError) -> Decision {
-        var record = DecisionRecord()
-        let status = decide(cost, takesPermit: true, &record)
-        guard _fastPath(status == 0) else { throw storage.error(status) }
-        if _fastPath(record.outcome == 1) {
+        if _fastPath(cost.extra.isEmpty && isInForce && first.isPlainBucket),
+            let (result, permit) = first.acquireSingle(CostAmounts(withoutExtra: cost))
+        {
             return .admitted(
                 Permit(
-                    binding: Binding(record), number: record.permit,
+                    binding: Binding(result, of: first), number: permit,
                     core: PermitCore(storage.core)))
         }
-        return .rejected(Rejection(record))
+        return try acquireMany(cost)
+    }
+
+    /// The way of plans with several limits. Functions of their own, that each return the whole
+    /// answer, keep the others' registers free.
+    @inline(never)
+    private func acquireMany(_ cost: borrowing Cost) throws(LimiterError) -> Decision {
+        if _fastPath(cost.extra.isEmpty && isInForce) {
+            let attempt = first.acquire(CostAmounts(withoutExtra: cost))
+            if _fastPath(attempt.isAdmitted) {
+                return .admitted(
+                    Permit(
+                        binding: Binding(attempt.result, of: first), number: attempt.permit,
+                        core: PermitCore(storage.core)))
+            }
+            if attempt.status != Attempt.staleStatus {
+                return .rejected(try rejection(attempt))
+            }
+        }
+        return try acquireSlowly(cost)
+    }
+
+    @inline(never)
+    private func acquireSlowly(_ cost: borrowing Cost) throws(LimiterError) -> Decision {
+        var record = DecisionRecord()
+        let status = decide(cost, takesPermit: true, &record)
+        guard status == 0 else { throw storage.error(status) }
+        guard record.outcome == 1 else { return .rejected(Rejection(record)) }
+        return .admitted(
+            Permit(
+                binding: Binding(record), number: record.permit, core: PermitCore(storage.core)))
     }
 
     /// Books and forgets: no permit, nothing to complete; for pure pacing.
@@ -52,11 +81,49 @@ public struct Gate: Sendable {
     public func tryCharge(
         _ cost: borrowing Cost = Cost()
     ) throws(LimiterError) -> ChargeDecision {
+        if _fastPath(cost.extra.isEmpty && isInForce && first.isPlainBucket),
+            let result = first.chargeSingle(CostAmounts(withoutExtra: cost))
+        {
+            return .admitted(Binding(result, of: first))
+        }
+        return try chargeMany(cost)
+    }
+
+    @inline(never)
+    private func chargeMany(_ cost: borrowing Cost) throws(LimiterError) -> ChargeDecision {
+        if _fastPath(cost.extra.isEmpty && isInForce) {
+            let attempt = first.charge(CostAmounts(withoutExtra: cost))
+            if _fastPath(attempt.isAdmitted) {
+                return .admitted(Binding(attempt.result, of: first))
+            }
+            if attempt.status != Attempt.staleStatus {
+                return .rejected(try rejection(attempt))
+            }
+        }
+        return try chargeSlowly(cost)
+    }
+
+    @inline(never)
+    private func chargeSlowly(_ cost: borrowing Cost) throws(LimiterError) -> ChargeDecision {
         var record = DecisionRecord()
         let status = decide(cost, takesPermit: false, &record)
-        guard _fastPath(status == 0) else { throw storage.error(status) }
-        if _fastPath(record.outcome == 1) { return .admitted(Binding(record)) }
-        return .rejected(Rejection(record))
+        guard status == 0 else { throw storage.error(status) }
+        return record.outcome == 1 ? .admitted(Binding(record)) : .rejected(Rejection(record))
+    }
+
+    /// The refusal that an attempt ended with, or its error.
+    @inline(never)
+    private func rejection(_ attempt: Attempt) throws(LimiterError) -> Rejection {
+        guard attempt.status == 0 else { throw storage.error(attempt.status) }
+        var record = DecisionRecord()
+        first.fill(&record, attempt.result)
+        return Rejection(record)
+    }
+
+    /// Whether the first plan is that of the document in force.
+    @inline(__always)
+    private var isInForce: Bool {
+        first.hot.pointee.loadVersion.loadRelaxed() == first.head.pointee.version
     }
 
     @inline(__always)
@@ -64,9 +131,7 @@ public struct Gate: Sendable {
         _ cost: borrowing Cost, takesPermit: Bool, _ record: inout DecisionRecord
     ) -> Int32 {
         if _fastPath(cost.extra.isEmpty) {
-            let amounts = CostAmounts(
-                requests: cost.requests, inputTokens: cost.inputTokens,
-                outputTokens: cost.outputTokens, extra: UnsafeBufferPointer(start: nil, count: 0))
+            let amounts = CostAmounts(withoutExtra: cost)
             return decide(amounts, takesPermit: takesPermit, into: &record)
         }
         return decideWithExtra(cost, takesPermit: takesPermit, &record)
@@ -90,9 +155,9 @@ public struct Gate: Sendable {
         _ cost: borrowing CostAmounts, takesPermit: Bool,
         into record: UnsafeMutablePointer<DecisionRecord>
     ) -> Int32 {
-        if _fastPath(first.hot.pointee.loadVersion.loadRelaxed() == first.head.pointee.version) {
+        if _fastPath(isInForce) {
             let status = first.decide(cost, takesPermit: takesPermit, into: record)
-            if _fastPath(status != ChargePlanReference.staleStatus) { return status }
+            if _fastPath(status != Attempt.staleStatus) { return status }
         }
         return storage.decide(cost, takesPermit: takesPermit, into: record)
     }
@@ -175,7 +240,7 @@ package final class GateStorage: Sendable {
             do throws(LimiterError) {
                 let plan = try currentPlan(replacing: stale)
                 let status = plan.decide(cost, takesPermit: takesPermit, into: record)
-                guard status == ChargePlanReference.staleStatus else { return status }
+                guard status == Attempt.staleStatus else { return status }
                 stale = plan
             } catch {
                 return error.code.status
@@ -205,5 +270,14 @@ package final class GateStorage: Sendable {
             }
             return LimiterError(code, "the gate cannot decide: \(code.name)")
         }
+    }
+}
+
+extension CostAmounts {
+    @inline(__always)
+    init(withoutExtra cost: borrowing Cost) {
+        self.init(
+            requests: cost.requests, inputTokens: cost.inputTokens,
+            outputTokens: cost.outputTokens, extra: UnsafeBufferPointer(start: nil, count: 0))
     }
 }

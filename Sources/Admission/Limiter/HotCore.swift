@@ -6,6 +6,8 @@ struct HotCore {
     let loadVersion: SharedWord
     let clock: StoreClock
     let permits: PermitTable
+    /// `ProcessIdentity.word`, reached without its one-time initialisation.
+    let identityWord: SharedWord
     /// Identity of the process that `owner` belongs to.
     let ownerIdentity: SharedWord
     /// Lease owner number of that process.
@@ -16,6 +18,13 @@ struct HotCore {
     let isClosed: SharedWord
     /// Unowned: it owns this.
     let core: Unmanaged<LimiterCore>
+
+    /// `ProcessIdentity.current()`.
+    @inline(__always)
+    var identity: UInt64 {
+        let value = identityWord.loadRelaxed()
+        return _fastPath(value != 0) ? value : ProcessIdentity.renew()
+    }
 }
 
 /// A decision as plain data, in the layout of C's `admission_decision`: written field by field,
@@ -105,6 +114,49 @@ extension ChargePlanReference {
     }
 }
 
+/// What came of one try on a plan, before it is put into the caller's form.
+///
+/// Handed on by value: as a record in memory it would be written in words and read again in pairs,
+/// which processors cannot forward.
+struct Attempt {
+    /// 0 with a result; `staleStatus`: resolve anew; else an error's status.
+    var status: Int32
+    /// The permit's id, 0 where there is none.
+    var permit: UInt64
+    var result: ChargeResult
+
+    @inline(__always)
+    init(_ result: ChargeResult, permit: UInt64) {
+        status = 0
+        self.permit = permit
+        self.result = result
+    }
+
+    /// Nothing was decided.
+    @inline(__always)
+    init(failed status: Int32) {
+        self.status = status
+        permit = 0
+        result = ChargeResult(outcome: .failed, now: 0, wallOffset: 0)
+    }
+
+    /// Rejected, or why nothing could be decided.
+    @inline(__always)
+    init(notAdmitted result: ChargeResult) {
+        switch result.outcome {
+        case .admitted, .rejected: self.init(result, permit: 0)
+        case .stale: self.init(failed: Self.staleStatus)
+        case .failed: self.init(failed: LimiterError.Code.keyTableFull.status)
+        }
+    }
+
+    /// Never a status of the header: the plan is out of date.
+    static var staleStatus: Int32 { -1 }
+
+    @inline(__always)
+    var isAdmitted: Bool { status == 0 && result.outcome == .admitted }
+}
+
 extension ChargePlanReference {
     /// Decides on a plan that is known to be in force, or gives the status why not.
     ///
@@ -114,93 +166,125 @@ extension ChargePlanReference {
         _ cost: borrowing CostAmounts, takesPermit: Bool,
         into record: UnsafeMutablePointer<DecisionRecord>
     ) -> Int32 {
-        if _slowPath(cost.hasNegative) { return LimiterError.Code.negativeCost.status }
-        if takesPermit { return decideWithPermit(cost, into: record) }
-        if _fastPath(head.pointee.isSingleBucket && !wasRefused),
-            let result = chargeSingle(cost, clock: hot.pointee.clock)
-        {
-            if _slowPath(!step(0).isNoted) { step(0).note() }
-            fill(record, result)
-            record.pointee.permit = 0
-            return 0
+        if _fastPath(isPlainBucket) {
+            if takesPermit {
+                if let (result, permit) = acquireSingle(cost) {
+                    fill(record, result)
+                    record.pointee.permit = permit
+                    return 0
+                }
+            } else if let result = chargeSingle(cost) {
+                fill(record, result)
+                record.pointee.permit = 0
+                return 0
+            }
         }
-        return chargeWithoutPermit(cost, into: record)
+        return decideMany(cost, takesPermit: takesPermit, into: record)
     }
 
-    /// Never a status of the header: the plan is out of date.
-    static var staleStatus: Int32 { -1 }
-
-    @inline(__always)
-    private func decideWithPermit(
-        _ cost: borrowing CostAmounts, into record: UnsafeMutablePointer<DecisionRecord>
+    @inline(never)
+    private func decideMany(
+        _ cost: borrowing CostAmounts, takesPermit: Bool,
+        into record: UnsafeMutablePointer<DecisionRecord>
     ) -> Int32 {
+        let attempt = takesPermit ? acquire(cost) : charge(cost)
+        if _fastPath(attempt.status == 0) {
+            fill(record, attempt.result)
+            record.pointee.permit = attempt.permit
+        }
+        return attempt.status
+    }
+
+    /// Charges and forgets.
+    func charge(_ cost: borrowing CostAmounts) -> Attempt {
+        if _slowPath(cost.hasNegative) {
+            return Attempt(failed: LimiterError.Code.negativeCost.status)
+        }
+        return chargeWithoutPermit(cost)
+    }
+
+    /// Whether the plan is one bucket that counts requests or input tokens and was not refused
+    /// last, so that the functions for a single one serve.
+    @inline(__always)
+    var isPlainBucket: Bool {
+        head.pointee.isSingleBucket && !wasRefused && head.pointee.countIndex <= 1
+    }
+
+    /// Charges a plain bucket; nil: nothing was charged, take the general way.
+    @inline(__always)
+    func chargeSingle(_ cost: borrowing CostAmounts) -> ChargeResult? {
+        guard _fastPath(!cost.hasNegative) else { return nil }
+        let amount = head.pointee.countIndex == 0 ? cost.requests : cost.inputTokens
+        guard let result = chargeSingle(amount, clock: hot.pointee.clock) else { return nil }
+        if _slowPath(!step(0).isNoted) { step(0).note() }
+        return result
+    }
+
+    /// Charges a plain bucket and gives a permit out; nil: nothing was done.
+    @inline(__always)
+    func acquireSingle(_ cost: borrowing CostAmounts) -> (ChargeResult, permit: UInt64)? {
         let hot = self.hot
-        let identity = ProcessIdentity.current()
+        let identity = hot.pointee.identity
+        guard let slot = hot.pointee.permits.claim(shelf: 0) else { return nil }
+        guard let result = chargeSingle(cost) else {
+            slot.cancel()
+            return nil
+        }
+        let charge = slot.charges
+        charge.pointee.amount = result.asked
+        charge.pointee.laterAmount = 0
+        charge.pointee.total = result.asked
+        slot.keep(cost, plan: address, acquiredAt: result.now, identity: identity)
+        return (result, slot.id)
+    }
+
+    /// Charges and gives a permit out.
+    @inline(__always)
+    func acquire(_ cost: borrowing CostAmounts) -> Attempt {
+        if _slowPath(cost.hasNegative) {
+            return Attempt(failed: LimiterError.Code.negativeCost.status)
+        }
+        let hot = self.hot
+        let identity = hot.pointee.identity
         if _slowPath(hot.pointee.ownerIdentity.loadRelaxed() != identity) {
             hot.pointee.core.takeUnretainedValue().adopt(identity)
         }
         let shelf = PermitTable.shelfIndex(charges: stepCount)
         guard let slot = hot.pointee.permits.claim(shelf: shelf) else {
-            return LimiterError.Code.permitTableFull.status
+            return Attempt(failed: LimiterError.Code.permitTableFull.status)
         }
         let owner = hot.pointee.owner.loadRelaxed()
         let result = charge(
             cost, clock: hot.pointee.clock, owner: owner, charges: slot.charges)
         guard _fastPath(result.outcome == .admitted) else {
             slot.cancel()
-            return status(of: result, into: record)
+            return Attempt(notAdmitted: result)
         }
-        let body = slot.body
-        slot.plan = address
-        body.pointee.requests = cost.requests
-        body.pointee.inputTokens = cost.inputTokens
-        body.pointee.outputTokens = cost.outputTokens
-        body.pointee.acquiredAt = result.now
-        body.pointee.identity = identity
-        slot.open()
-        fill(record, result)
-        record.pointee.permit = slot.id
+        slot.keep(cost, plan: address, acquiredAt: result.now, identity: identity)
         if _slowPath(
             head.pointee.hasConcurrency
                 && hot.pointee.heartbeatIdentity.loadRelaxed() != identity)
         {
             hot.pointee.core.takeUnretainedValue().startHeartbeat(identity)
         }
-        return 0
-    }
-
-    /// Rejected, or why nothing could be decided.
-    @inline(never)
-    private func status(
-        of result: ChargeResult, into record: UnsafeMutablePointer<DecisionRecord>
-    ) -> Int32 {
-        switch result.outcome {
-        case .admitted, .rejected:
-            fill(record, result)
-            return 0
-        case .stale: return Self.staleStatus
-        case .failed: return LimiterError.Code.keyTableFull.status
-        }
+        return Attempt(result, permit: slot.id)
     }
 
     /// A charge over several limits keeps its notes in a permit's slot while it decides.
     @inline(never)
-    private func chargeWithoutPermit(
-        _ cost: borrowing CostAmounts, into record: UnsafeMutablePointer<DecisionRecord>
-    ) -> Int32 {
+    private func chargeWithoutPermit(_ cost: borrowing CostAmounts) -> Attempt {
         guard !head.pointee.hasConcurrency else {
-            return LimiterError.Code.concurrencyNeedsPermit.status
+            return Attempt(failed: LimiterError.Code.concurrencyNeedsPermit.status)
         }
         let hot = self.hot
         let shelf = PermitTable.shelfIndex(charges: stepCount)
         guard let slot = hot.pointee.permits.claim(shelf: shelf) else {
-            return LimiterError.Code.permitTableFull.status
+            return Attempt(failed: LimiterError.Code.permitTableFull.status)
         }
         slot.plan = nil
         let result = charge(
             cost, clock: hot.pointee.clock, owner: 0, charges: slot.charges)
         slot.cancel()
-        record.pointee.permit = 0
-        return status(of: result, into: record)
+        return Attempt(notAdmitted: result)
     }
 }

@@ -99,7 +99,7 @@ extension LimiterCore {
             guard
                 _fastPath(
                     word != slot.openWord && !isBusy
-                        || slot.body.pointee.identity == ProcessIdentity.current())
+                        || slot.body.pointee.identity == hot.pointee.identity)
             else {
                 status = LimiterError.Code.notOwner.status
                 return nil
@@ -127,7 +127,13 @@ extension LimiterCore {
     private func releaseLeases(
         _ plan: ChargePlanReference, _ charges: UnsafeMutablePointer<StepCharge>
     ) -> Int32 {
-        guard plan.head.pointee.hasConcurrency else { return 0 }
+        plan.head.pointee.hasConcurrency ? releaseHeldLeases(plan, charges) : 0
+    }
+
+    @inline(never)
+    private func releaseHeldLeases(
+        _ plan: ChargePlanReference, _ charges: UnsafeMutablePointer<StepCharge>
+    ) -> Int32 {
         var isOwn = true
         let now = store.clock.coarseNow()
         for index in 0..<plan.stepCount {

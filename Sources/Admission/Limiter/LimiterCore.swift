@@ -68,6 +68,7 @@ package final class LimiterCore: @unchecked Sendable {
         hot.initialize(
             to: HotCore(
                 loadVersion: store.segment.loadVersion, clock: store.clock, permits: permits,
+                identityWord: ProcessIdentity.word,
                 ownerIdentity: .makeOwned(0), owner: .makeOwned(0),
                 heartbeatIdentity: .makeOwned(0),
                 isClosed: .makeOwned(0), core: Unmanaged.passUnretained(self)))

@@ -52,7 +52,8 @@ package struct PermitTable {
         var hints: UnsafeMutableRawPointer
     }
 
-    let shelves: (Shelf, Shelf, Shelf, Shelf)
+    /// Four, behind a pointer, so that a table is a few words wherever it is handed on.
+    private let shelves: UnsafeMutablePointer<Shelf>
     /// Turns generations into those of ids. Its highest bit but one is set, which no generation
     /// reaches, so that no id is 0 or negative as a signed number.
     private let turn = UInt64.random(in: 1 << 38..<1 << 39) << 24
@@ -78,9 +79,10 @@ package struct PermitTable {
                     states: states.bindMemory(to: Atomic<UInt64>.self, capacity: capacity),
                     bodies: bodies, stride: stride, hints: hints))
         }
-        shelves = (made[0], made[1], made[2], made[3])
         guard let highWater = Self.map(64 * 4) else { return nil }
         self.highWater = highWater
+        shelves = UnsafeMutablePointer<Shelf>.allocate(capacity: made.count)
+        shelves.initialize(from: made, count: made.count)
     }
 
     private static func map(_ bytes: Int) -> UnsafeMutableRawPointer? {
@@ -99,16 +101,12 @@ package struct PermitTable {
             munmap(shelf.hints, Self.stripes * 64)
         }
         munmap(highWater, 64 * 4)
+        shelves.deallocate()
     }
 
     @inline(__always)
     func shelf(_ index: Int) -> Shelf {
-        switch index {
-        case 0: shelves.0
-        case 1: shelves.1
-        case 2: shelves.2
-        default: shelves.3
-        }
+        shelves[index]
     }
 
     /// The shelf for a number of charges.
@@ -146,6 +144,21 @@ struct PermitSlot {
 
     @inline(__always)
     private var planWord: SharedWord { SharedWord(UnsafeMutableRawPointer(body), at: 0) }
+
+    /// Keeps what ending the permit needs, and opens the slot.
+    @inline(__always)
+    func keep(
+        _ cost: borrowing CostAmounts, plan: UnsafeMutableRawPointer, acquiredAt: Int64,
+        identity: UInt64
+    ) {
+        self.plan = plan
+        body.pointee.requests = cost.requests
+        body.pointee.inputTokens = cost.inputTokens
+        body.pointee.outputTokens = cost.outputTokens
+        body.pointee.acquiredAt = acquiredAt
+        body.pointee.identity = identity
+        open()
+    }
 
     /// Frees a slot that this thread holds, open or busy.
     @inline(__always)

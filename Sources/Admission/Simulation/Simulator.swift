@@ -71,6 +71,10 @@ private struct SimulationRun {
     private let workload: Workload
     private let gates: [Gate]
     private var clock: VirtualClock
+    /// How often the leases of open calls are renewed, as a process does.
+    private let beatNanoseconds: Int64
+    /// When they are renewed next; means nothing while no call is open.
+    private var nextBeatNanoseconds: Int64 = 0
     private var calls = CallHeap()
     private var log = DecisionLog()
     private var admitted = TrafficSummary.Builder()
@@ -86,6 +90,8 @@ private struct SimulationRun {
         limiterOptions.store = "memory:"
         limiterOptions.clock = .manual(startUnixNanoseconds: workload.startUnixNanoseconds)
         limiterOptions.permitCapacity = options.permitCapacity
+        // Leases are renewed here: the limiter would look through its permits at every step.
+        limiterOptions.heartbeat = .manual
         let limiter = try Limiter(policy: policy, options: limiterOptions)
         var gates: [Gate] = []
         for caller in workload.callers { gates.append(try limiter.gate(caller)) }
@@ -93,13 +99,13 @@ private struct SimulationRun {
         self.options = options
         self.workload = workload
         self.gates = gates
-        clock = VirtualClock(driving: limiter, beatNanoseconds: policy.shortestBeatNanoseconds)
+        clock = VirtualClock(driving: limiter)
+        beatNanoseconds = policy.shortestBeatNanoseconds
         rejections = RejectionTable(policy)
     }
 
     mutating func arrive(_ index: Int, _ arrival: Workload.Arrival) throws(LimiterError) {
-        try clock.advance(
-            toNanoseconds: arrival.offsetNanoseconds, isHoldingPermits: !calls.isEmpty)
+        try advance(toNanoseconds: arrival.offsetNanoseconds)
         let cost = Cost(
             inputTokens: arrival.inputTokens,
             outputTokens: options.expectedOutputTokens ?? arrival.outputTokens)
@@ -111,6 +117,9 @@ private struct SimulationRun {
             record(.admitted, index, arrival, cost, at: permit.binding)
             let finish = arrival.offsetNanoseconds.saturatingAdd(
                 options.serviceNanoseconds(of: arrival))
+            if calls.isEmpty {
+                nextBeatNanoseconds = clock.elapsedNanoseconds.saturatingAdd(beatNanoseconds)
+            }
             calls.push(
                 OpenCall(permit: permit, index: index, finishNanoseconds: finish))
         case .rejected(let rejection):
@@ -122,7 +131,7 @@ private struct SimulationRun {
     /// Completes the calls that are done by then, in the order of their ends.
     mutating func settleCalls(untilNanoseconds end: Int64) throws(LimiterError) {
         while let call = calls.pop(untilNanoseconds: end) {
-            try clock.advance(toNanoseconds: call.finishNanoseconds, isHoldingPermits: true)
+            try advance(toNanoseconds: call.finishNanoseconds, finishing: call)
             let arrival = workload.arrivals[call.index]
             let settlement = try call.complete(
                 Usage(inputTokens: arrival.inputTokens, outputTokens: arrival.outputTokens))
@@ -133,6 +142,19 @@ private struct SimulationRun {
                     atNanoseconds: clock.elapsedNanoseconds, inputTokens: arrival.inputTokens,
                     outputTokens: arrival.outputTokens))
         }
+    }
+
+    /// Moves the clock, and renews the open calls' leases beat by beat on the way.
+    private mutating func advance(
+        toNanoseconds instant: Int64, finishing call: OpenCall? = nil
+    ) throws(LimiterError) {
+        while nextBeatNanoseconds <= instant, call != nil || !calls.isEmpty {
+            try clock.advance(toNanoseconds: nextBeatNanoseconds)
+            call?.renew()
+            calls.forEach { $0.renew() }
+            nextBeatNanoseconds = nextBeatNanoseconds.saturatingAdd(beatNanoseconds)
+        }
+        try clock.advance(toNanoseconds: instant)
     }
 
     private mutating func record(
@@ -206,6 +228,11 @@ private final class OpenCall {
         return try permit.complete(usage)
     }
 
+    /// Renews its leases; one that was held for as long as it may be stays ended.
+    func renew() {
+        _ = permit?.renew()
+    }
+
     /// Whether it ends first; of equal ends the one that came first.
     func ends(before other: OpenCall) -> Bool {
         (finishNanoseconds, index) < (other.finishNanoseconds, other.index)
@@ -217,6 +244,10 @@ private struct CallHeap {
     private var calls: [OpenCall] = []
 
     var isEmpty: Bool { calls.isEmpty }
+
+    func forEach(_ body: (OpenCall) -> Void) {
+        calls.forEach(body)
+    }
 
     mutating func push(_ call: OpenCall) {
         var position = calls.count

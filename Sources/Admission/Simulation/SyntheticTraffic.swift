@@ -8,8 +8,9 @@
 ///
 /// Equal values give equal workloads, on every machine: the numbers come from SplitMix64 and
 /// integers alone. The defaults look like an hour of a coding assistant: about 165 calls a minute,
-/// six times the base for a minute in every ten, prompts from 64 to 7,437 tokens. It models no
-/// daily rhythm, and callers are equally busy.
+/// six times the base for a minute in every ten, prompts from 64 to 7,437 tokens. Bursts take turns:
+/// one of rather short prompts, one of rather long ones, so that limits on calls and limits on tokens
+/// both have something to do. It models no daily rhythm, and callers are equally busy.
 public struct SyntheticTraffic: Sendable, Hashable {
     /// Chooses the traffic among all that these settings allow.
     public var seed: UInt64
@@ -79,20 +80,24 @@ extension Workload {
         var slotStart: Int64 = 0
         var spanEnd: Int64 = 0
         var burst: Range<Int64> = 0..<0
+        var burstSkew = PromptSkew.long
         while slotStart < traffic.durationNanoseconds {
             if slotStart >= spanEnd {
                 let slack = traffic.burstEveryNanoseconds - traffic.burstNanoseconds
                 let begin = spanEnd + random.next(upTo: slack)
                 burst = begin..<begin + traffic.burstNanoseconds
                 spanEnd += traffic.burstEveryNanoseconds
+                burstSkew = burstSkew == .short ? .long : .short
             }
-            let chance = burst.contains(slotStart) ? UInt64(traffic.burstFactor) : 1
+            let isBurst = burst.contains(slotStart)
+            let chance = isBurst ? UInt64(traffic.burstFactor) : 1
             if random.next(below: chances) < chance {
                 let offset = slotStart + random.next(upTo: slotNanoseconds - 1)
                 arrivals.append(
                     Arrival(
                         offsetNanoseconds: offset,
-                        inputTokens: random.nextSkewed(in: traffic.inputTokens),
+                        inputTokens: random.nextSkewed(
+                            in: traffic.inputTokens, isBurst ? burstSkew : .none),
                         outputTokens: random.nextSkewed(in: traffic.outputTokens),
                         caller: Int(random.next(below: UInt64(traffic.callers.count)))))
             }
@@ -103,6 +108,11 @@ extension Workload {
             startUnixNanoseconds: traffic.startUnixNanoseconds, callers: traffic.callers,
             arrivals: arrivals)
     }
+}
+
+/// What prompts are like for a while.
+enum PromptSkew {
+    case none, short, long
 }
 
 /// A generator of 64-bit numbers: Steele, Lea and Flood, "Fast splittable pseudorandom number
@@ -133,10 +143,15 @@ package struct SplitMix64: Sendable {
         Int64(next(below: UInt64(most) + 1))
     }
 
-    /// A number in the range, each doubling of the size as frequent as the next.
-    mutating func nextSkewed(in range: ClosedRange<Int64>) -> Int64 {
-        let shortest = Int64.bitWidth - range.lowerBound.leadingZeroBitCount
-        let longest = Int64.bitWidth - range.upperBound.leadingZeroBitCount
+    /// A number in the range, each doubling of the size as frequent as the next; a skew leaves out
+    /// two of them at one end, where there are more than that.
+    mutating func nextSkewed(in range: ClosedRange<Int64>, _ skew: PromptSkew = .none) -> Int64 {
+        var shortest = Int64.bitWidth - range.lowerBound.leadingZeroBitCount
+        var longest = Int64.bitWidth - range.upperBound.leadingZeroBitCount
+        if longest - shortest > 2 {
+            if skew == .long { shortest += 2 }
+            if skew == .short { longest -= 2 }
+        }
         let bits = shortest + Int(next(below: UInt64(longest - shortest + 1)))
         let least = max(range.lowerBound, bits == 0 ? 0 : 1 << (bits - 1))
         let most = min(range.upperBound, (1 << bits) - 1)

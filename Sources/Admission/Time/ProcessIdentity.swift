@@ -20,7 +20,7 @@ package enum ProcessIdentity {
     }
 
     @inline(never)
-    private static func renew() -> UInt64 {
+    package static func renew() -> UInt64 {
         let value = UInt64(UInt32(bitPattern: getpid())) | 1 << 32
         word.storeRelaxed(value)
         return value

@@ -2,10 +2,11 @@ import CAdmission
 import Testing
 
 @testable import Admission
+@testable import AdmissionC
 
-@Suite("The engine's decision record and admission_decision")
+@Suite("The engine's names, numbers and records and those of the header")
 struct BoundaryLayoutTests {
-    @Test("have the same size and the same field at each place, since one is written as the other")
+    @Test("have one layout of a decision, since one is written as the other")
     func sameLayout() {
         typealias Engine = MemoryLayout<DecisionRecord>
         typealias Header = MemoryLayout<admission_decision>
@@ -31,5 +32,27 @@ struct BoundaryLayoutTests {
         #expect(Engine.offset(of: \.remaining) == Header.offset(of: \.remaining))
         #expect(Engine.offset(of: \.policyName) == Header.offset(of: \.policy_name))
         #expect(Engine.offset(of: \.limitName) == Header.offset(of: \.limit_name))
+    }
+
+    @Test("carry the header's version, in Swift as in C")
+    func sameVersion() {
+        #expect(AdmissionVersion.text == ADMISSION_VERSION_STRING)
+        #expect(String(cString: admission_version()) == ADMISSION_VERSION_STRING)
+        #expect(admission_abi_version() == UInt32(ADMISSION_ABI_VERSION))
+    }
+
+    @Test("share each code's number and name, in Swift as in C")
+    func sameCodes() {
+        let codes: [LimiterError.Code] = [
+            .invalidArgument, .closed, .notSupported, .invalidPolicy, .policyUnreadable,
+            .zoneUnavailable, .missingAttribute, .duplicateAttribute, .invalidAttribute,
+            .negativeCost, .negativeUsage, .concurrencyNeedsPermit, .tooManyLimits,
+            .alreadyCompleted, .notOwner, .leaseExpired, .permitTableFull, .keyTableFull,
+            .outOfMemory, .unsupportedStore, .notManualClock, .clockBackwards, .internalError,
+        ]
+        for code in codes {
+            #expect(String(cString: admission_status_name(code.status)) == code.name)
+        }
+        #expect(Set(codes.map(\.status)).count == codes.count)
     }
 }

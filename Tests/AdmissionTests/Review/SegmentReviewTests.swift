@@ -30,7 +30,7 @@ import Testing
         var links: Set<UInt64> = []
         var offsets: Set<Int> = []
         for _ in 0..<100 {
-            let key = try key(bucket, "same", .bucket(0))
+            let key = try key(bucket, "same", .bucket(0, stamp: 0))
             offsets.insert(key.offset)
             links.insert(segment.word(key.offset + KeyRecord.link).load())
             segment.word(key.offset + KeyRecord.state).store(TokenBucket.retired)
@@ -51,7 +51,7 @@ import Testing
     func walk() throws {
         let bucket = try definition(
             .tokenBucket(units: 1, periodNanoseconds: 1_000_000_000, burst: 1))
-        for number in 0..<300 { _ = try key(bucket, "key \(number)", .bucket(0)) }
+        for number in 0..<300 { _ = try key(bucket, "key \(number)", .bucket(0, stamp: 0)) }
         var met = 0
         segment.forEachKey { _, _ in met += 1 }
         #expect(met == 300)

@@ -1,4 +1,4 @@
-"""A process that counts in memory beside others is warned: together they admit N times the limit."""
+"""A process that counts in memory beside others is warned: together they admit too much."""
 
 from __future__ import annotations
 

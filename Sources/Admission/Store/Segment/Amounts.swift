@@ -1,13 +1,14 @@
 /// A cost as decisions take it: no ARC, valid for the call alone.
 @frozen
+@usableFromInline
 package struct CostAmounts {
-    package var requests: Int64
-    package var inputTokens: Int64
-    package var outputTokens: Int64
+    @usableFromInline package var requests: Int64
+    @usableFromInline package var inputTokens: Int64
+    @usableFromInline package var outputTokens: Int64
     /// Further counts; owned by the caller.
-    package var extra: UnsafeBufferPointer<CountAmount>
+    @usableFromInline package var extra: UnsafeBufferPointer<CountAmount>
 
-    @inlinable
+    @inlinable @inline(__always)
     package init(
         requests: Int64, inputTokens: Int64, outputTokens: Int64,
         extra: UnsafeBufferPointer<CountAmount>
@@ -21,18 +22,17 @@ package struct CostAmounts {
     /// Units of one count; concurrency is always 1, a count that is not named 0.
     @inline(__always)
     func amount(ofCount index: Int32) -> Int64 {
-        switch index {
-        case 0: requests
-        case 1: inputTokens
-        case 2: outputTokens
-        case 3: inputTokens.addingSaturated(outputTokens)
-        case 4: 1
-        default: extraAmount(index)
-        }
+        // Comparisons that become selections: a jump table in a loop over limits costs more.
+        if index == 0 { return requests }
+        if index == 1 { return inputTokens }
+        if index == 4 { return 1 }
+        return otherAmount(index)
     }
 
     @inline(never)
-    private func extraAmount(_ index: Int32) -> Int64 {
+    private func otherAmount(_ index: Int32) -> Int64 {
+        if index == 2 { return outputTokens }
+        if index == 3 { return inputTokens.addingSaturated(outputTokens) }
         var sum: Int64 = 0
         for entry in extra where entry.count.index == index {
             sum = sum.addingSaturated(entry.amount)
@@ -50,19 +50,20 @@ package struct CostAmounts {
 
 /// A usage as settlement takes it; valid for the call alone.
 @frozen
+@usableFromInline
 package struct UsageAmounts {
     /// -1: as charged.
-    package var requests: Int64
+    @usableFromInline package var requests: Int64
     /// -1: as charged.
-    package var inputTokens: Int64
+    @usableFromInline package var inputTokens: Int64
     /// -1: as charged.
-    package var outputTokens: Int64
+    @usableFromInline package var outputTokens: Int64
     /// Further counts, -1: as charged; owned by the caller.
-    package var extra: UnsafeBufferPointer<CountAmount>
+    @usableFromInline package var extra: UnsafeBufferPointer<CountAmount>
     /// False: a lower bound; nothing is given back.
-    package var isExact: Bool
+    @usableFromInline package var isExact: Bool
 
-    @inlinable
+    @inlinable @inline(__always)
     package init(
         requests: Int64, inputTokens: Int64, outputTokens: Int64,
         extra: UnsafeBufferPointer<CountAmount>, isExact: Bool

@@ -160,14 +160,14 @@ extension ChargePlanReference {
         _ cost: borrowing CostAmounts, _ moment: inout ChargeMoment
     ) -> ChargeResult {
         restart: while true {
-            let (started, startedWall) = (moment.now, moment.wall)
+            let started = (moment.now, moment.wallOffset)
             var worst = result(.admitted, moment)
             for index in 0..<stepCount {
                 let step = step(index)
                 let amount = cost.amount(ofCount: step.pointee.countIndex)
                 if !step.isNoted && amount > 0 { step.note() }
                 guard let view = step.view(amount, &moment) else { return result(.stale, moment) }
-                if moment.now != started || moment.wall != startedWall { continue restart }
+                if (moment.now, moment.wallOffset) != started { continue restart }
                 let verdict = view.verdict
                 guard verdict.refusal != .none else { continue }
                 if worst.outcome == .rejected, !isWorse(index, verdict, than: worst) { continue }
@@ -273,46 +273,47 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
 
 /// The plan of a single bucket: one line of the plan, one of the key, one swap.
 extension ChargePlanReference {
-    /// Decides for a plan of one bucket; nil: take the general way.
+    /// Decides for a plan of one bucket; nil: nothing was charged, take the general way.
+    ///
+    /// - Parameter amount: units of the bucket's count.
     @inline(__always)
-    package func chargeSingle(
-        _ cost: borrowing CostAmounts, clock: StoreClock
-    ) -> ChargeResult? {
+    package func chargeSingle(_ amount: Int64, clock: StoreClock) -> ChargeResult? {
         let plan = head
-        let amount = cost.amount(ofCount: Int32(plan.pointee.countIndex))
         let now = clock.now()
         let state = SharedWord(plan.pointee.record, at: KeyRecord.state)
+        let parity = UInt64(plan.pointee.parity)
         let scaled = UInt64(bitPattern: now) &<< UInt64(plan.pointee.shift)
         let (high, charged) = plan.pointee.interval.multipliedFullWidth(
             by: UInt64(bitPattern: amount))
-        guard _fastPath(amount > 0 && high == 0 && charged <= plan.pointee.tolerance) else {
+        guard _fastPath(high == 0 && charged <= plan.pointee.tolerance && amount > 0) else {
             return nil
         }
-        var after: UInt64
         while true {
             let word = state.load()
             var lead = (word & ~1) &- scaled
-            if lead > plan.pointee.farthest { lead = 0 }
-            after = lead &+ charged
+            if lead > UInt64(Int64.max) { lead = 0 }
+            let after = lead &+ charged
+            let new = (scaled &+ after) | parity
+            // The tag is read behind the word.
             let tag = SharedWord(plan.pointee.record, at: KeyRecord.tag).load()
-            let new = (scaled &+ after) | UInt64(plan.pointee.parity)
             guard
                 _fastPath(
-                    tag == plan.pointee.tag && word & 1 == UInt64(plan.pointee.parity)
-                        && word != TokenBucket.retired && after <= plan.pointee.tolerance
-                        && new != TokenBucket.retired)
+                    tag == plan.pointee.tag && word & 1 == parity && word != TokenBucket.retired
+                        && after <= plan.pointee.tolerance && new != TokenBucket.retired)
             else { return nil }
-            if _fastPath(state.swap(word, new)) { break }
-            singleNotes.takeUnretainedValue().definition.segment.retries.increment()
+            guard _fastPath(state.swap(word, new)) else {
+                step(0).countRetry()
+                continue
+            }
+            let span = plan.pointee.tolerance &- after
+            var left = span.multipliedFullWidth(by: singleReciprocal).high
+            if span &- left &* plan.pointee.interval >= plan.pointee.interval { left &+= 1 }
+            var result = ChargeResult(
+                outcome: .admitted, now: now, wallOffset: clock.wallOffset())
+            result.step = 0
+            result.remaining = Int64(bitPattern: left)
+            result.asked = amount
+            return result
         }
-        let span = plan.pointee.tolerance &- after
-        var left = span.multipliedFullWidth(by: singleReciprocal).high
-        if span &- left &* plan.pointee.interval >= plan.pointee.interval { left &+= 1 }
-        var result = ChargeResult(
-            outcome: .admitted, now: now, wallOffset: clock.wallOffset())
-        result.step = 0
-        result.remaining = Int64(bitPattern: left)
-        result.asked = amount
-        return result
     }
 }

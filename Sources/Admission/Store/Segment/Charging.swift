@@ -12,7 +12,7 @@ enum StepOutcome: UInt8 {
     case failed
 }
 
-/// The moving parts of a decision: its instant, which may be raised, and what it has seen.
+/// The moving parts of a decision: its instants, which may be raised, and what it has seen.
 struct ChargeMoment {
     /// Steady nanoseconds.
     var now: Int64
@@ -49,6 +49,7 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
     private func takeBucket(_ amount: Int64, _ moment: inout ChargeMoment) -> StepOutcome {
         let bucket = self.bucket
         guard amount <= bucket.pointee.burst else { return .refused }
+        renewStamp(now: moment.now)
         while true {
             let word = state.load()
             guard isCurrent, word & 1 == pointee.detail, word != TokenBucket.retired else {
@@ -129,12 +130,13 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
             }
             let left = pointee.capacity &- Int64(bitPattern: used)
             guard amount <= left else { return .refused }
-            // A cost of 0 is refused in debt alone.
-            guard amount == 0 || moment.wall &- window.start >= Int64(bitPattern: pointee.detail)
-            else { return .refused }
             moment.remaining = left &- amount
             charge.pointee.place = window.number
+            // A cost of 0 is refused in debt alone.
             if amount == 0 { return .taken }
+            guard moment.wall &- window.start >= Int64(bitPattern: pointee.detail) else {
+                return .refused
+            }
             let new = CalendarWindow.word(
                 number: window.number, count: used &+ UInt64(bitPattern: amount))
             if state.swap(word, new) { return .taken }
@@ -143,10 +145,8 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
     }
 
     /// Meets a word of a window that has not begun: the next one raises the wall instant to its
-    /// start; one farther ahead is damage and becomes the current window, full.
-    ///
-    /// Wall time alone is raised: a step of the wall clock must not move the steady time that the
-    /// other limits run on.
+    /// start; one farther ahead is damage and becomes the current window, full. Steady time stays:
+    /// a step of the wall clock moves no bucket, rolling window or lease.
     ///
     /// - Returns: whether the instant was raised.
     @inline(never)

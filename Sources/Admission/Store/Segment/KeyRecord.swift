@@ -5,7 +5,8 @@
 ///  8  tag        incarnation:32 | definition offset:32; a stale reader finds another incarnation
 /// 16  link       next record of the chain (see `KeyLink`), or the next free record
 /// 24  hash:32 | text length:32
-/// 32  rolling: stamp, then the ring of cells.   concurrency: full hint, first block, last scan.
+/// 32  bucket: stamp.   rolling: stamp, then the ring of cells.   concurrency: full hint, first
+///     block, last count.
 ///  …  text       the values of the key's attributes, each u32 little-endian length and bytes
 /// ```
 enum KeyRecord {
@@ -15,7 +16,8 @@ enum KeyRecord {
     static let hashAndLength = 24
     static let body = 32
 
-    /// Rolling: the newest epoch that a turn reached, full width.
+    /// Rolling: the newest epoch that a turn reached, full width. Bucket: a steady instant since
+    /// which it was touched, see `BucketStamp`.
     static let stamp = 32
     /// Rolling: first cell of the ring.
     static let ring = 40
@@ -28,7 +30,8 @@ enum KeyRecord {
     /// Bytes in front of the text.
     static func textStart(kind: LimitKindCode, ringCount: Int) -> Int {
         switch kind {
-        case .bucket, .calendar, .slots: body
+        case .bucket: stamp + 8
+        case .calendar, .slots: body
         case .rolling: ring + ringCount * 8
         case .concurrency: 56
         }

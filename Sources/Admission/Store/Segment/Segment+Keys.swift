@@ -8,8 +8,8 @@ package struct KeyReference: Sendable, Hashable {
 
 /// What a new key's words start from.
 package enum KeySeed: Sendable {
-    /// The word of a full bucket.
-    case bucket(UInt64)
+    /// The word of a full bucket, and its stamp.
+    case bucket(UInt64, stamp: Int64)
     case rolling(RollingWindow, epoch: UInt64)
     /// A word of the current window, nothing used.
     case calendar(UInt64)
@@ -147,7 +147,10 @@ extension Segment {
         word(offset + KeyRecord.hashAndLength)
             .store((hash & 0xffff_ffff_0000_0000) | UInt64(text.count))
         switch seed {
-        case .bucket(let state), .calendar(let state):
+        case .bucket(let state, let stamp):
+            word(offset + KeyRecord.stamp).store(UInt64(bitPattern: stamp))
+            word(offset + KeyRecord.state).store(state)
+        case .calendar(let state):
             word(offset + KeyRecord.state).store(state)
         case .rolling(let window, let epoch):
             for distance in 0..<UInt64(window.ringCount) {

@@ -126,7 +126,8 @@ extension SegmentStore {
         switch notes.limit.kind {
         case .tokenBucket:
             let (number, parameters) = notes.definition.parameters()
-            return .bucket(parameters.bucket.fresh(now: now, parity: number & 1))
+            return .bucket(
+                parameters.bucket.fresh(now: now, parity: number & 1), stamp: now)
         case .rollingWindow(let limit, let window, let guarding):
             let rolling = RollingWindow(
                 limit: limit, windowNanoseconds: window, guardNanoseconds: guarding)
@@ -190,7 +191,6 @@ extension SegmentStore {
         case .bucket:
             step.pointee.capacity = values[2]
             step.pointee.detail = number & 1
-            step.hint.storeRelaxed(number)
             step.setParameters(parameters.bucket)
         case .rolling:
             step.pointee.capacity = values[0]
@@ -218,7 +218,10 @@ extension SegmentStore {
         let step = plan.step(0)
         let bucket = step.bucket.pointee
         let head = plan.head
-        guard let count = UInt8(exactly: step.pointee.countIndex) else { return }
+        // A bucket with a stamp takes the general way, which looks at it.
+        guard let count = UInt8(exactly: step.pointee.countIndex), !bucket.needsStamp else {
+            return
+        }
         head.pointee.isSingleBucket = true
         head.pointee.countIndex = count
         head.pointee.shift = UInt8(bucket.nanosecondShift)

@@ -160,6 +160,9 @@ package final class SegmentStore: Store {
         switch definition.kind {
         case .bucket:
             guard let (bucket, _) = segment.convertBucket(key, of: definition) else { return false }
+            if bucket.needsStamp {
+                BucketStamp(record: record).renew(bucket, now: now, tag: key.tag)
+            }
             let state = segment.word(key.offset + KeyRecord.state)
             let word = state.load()
             return bucket.lead(of: word, now: now) == 0 && state.swap(word, TokenBucket.retired)
@@ -227,6 +230,8 @@ extension Segment {
             // Another load in between would have changed the number, and the old slot with it.
             guard definition.parameterNumber == number else { continue }
             let new = bucket.converted(word, from: old, now: parameters.loadedAt, parity: parity)
+            // Before the word: the stamp of a bucket that did not need one may be ancient.
+            self.word(key.offset + KeyRecord.stamp).raise(UInt64(bitPattern: parameters.loadedAt))
             if state.swap(word, new) { return (bucket, parity) }
             retries.increment()
         }

@@ -59,13 +59,17 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
     private func changeBucket(
         _ clock: StoreClock, _ change: (TokenBucket, UInt64, Int64, UInt64) -> UInt64
     ) -> Bool {
+        renewStamp(now: clock.now())
         while true {
             let word = state.load()
             guard isCurrent, word != TokenBucket.retired else { return false }
-            // The word's parity says under which of the last two parameter sets it is kept, the
-            // number whether the plan's are one of them: the permit may be older than two loads.
+            // The plan's parameters are the word's own unless a load changed them since; the word's
+            // parity alone does not tell that after two loads.
             var bucket = self.bucket.pointee
-            if word & 1 != pointee.detail || hint.loadRelaxed() != definition.parameterNumber {
+            let notes = pointee.notes.takeUnretainedValue()
+            if word & 1 != pointee.detail
+                || notes.definition.parameterNumber != notes.parameterNumber
+            {
                 guard let (converted, parity) = convertBucket() else { return false }
                 guard state.load() == word else { continue }
                 guard word & 1 == parity else { continue }
@@ -150,6 +154,7 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
     ) -> View? {
         switch pointee.kind {
         case .bucket:
+            renewStamp(now: moment.now)
             let word = state.load()
             guard isCurrent, word & 1 == pointee.detail, word != TokenBucket.retired else {
                 return nil
@@ -219,7 +224,9 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
             verdict.refusal = .exceedsLimit
         } else if amount > left {
             verdict.refusal = amount == 0 ? .debt : .exhausted
-            verdict.retryAfterNanoseconds = window.end.addingSaturated(guarding) &- moment.wall
+            // The guard does not hold up a cost of 0.
+            verdict.retryAfterNanoseconds =
+                window.end.addingSaturated(amount == 0 ? 0 : guarding) &- moment.wall
         } else if amount > 0 && moment.wall &- window.start < guarding {
             verdict.refusal = .boundaryGuard
             verdict.retryAfterNanoseconds = window.start &+ guarding &- moment.wall

@@ -19,7 +19,7 @@ extension ChargePlanReference {
     package func views(_ cost: borrowing CostAmounts, clock: StoreClock) -> [StepView]? {
         var moment = ChargeMoment(now: clock.now(), wallOffset: clock.wallOffset(), owner: 0)
         restart: while true {
-            let (started, startedWall) = (moment.now, moment.wall)
+            let started = (moment.now, moment.wallOffset)
             var views: [StepView] = []
             var decisive: ChargeResult?
             var decisiveIndex = 0
@@ -27,7 +27,7 @@ extension ChargePlanReference {
                 let step = step(index)
                 let amount = cost.amount(ofCount: step.pointee.countIndex)
                 guard let view = step.view(amount, &moment, isDetailed: true) else { return nil }
-                if moment.now != started || moment.wall != startedWall { continue restart }
+                if (moment.now, moment.wallOffset) != started { continue restart }
                 let notes = step.pointee.notes.takeUnretainedValue()
                 views.append(
                     StepView(

@@ -162,7 +162,7 @@ def check(status: int) -> None:
 
 
 def read_text(function: Callable[..., int], *arguments: Any) -> str:
-    """What a function writes into a buffer; asks again while the text grows, at most eight times."""
+    """What a function writes into a buffer; asks again while the text grows, up to eight times."""
     needed = c_size_t(4_096)
     for _ in range(8):
         buffer = ctypes.create_string_buffer(needed.value)

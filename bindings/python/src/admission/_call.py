@@ -41,8 +41,8 @@ class Call:
     arguments are pointer objects that ctypes passes on as they are. ``permit`` looks into the
     decision, so that its 64 bits never become a Python number on their way back.
 
-    A frame belongs to one thread at a time: it is popped from its limiter's list, which is atomic,
-    and appended again when its permit has ended. Invariant: outside of that list, the permit's
+    A frame belongs to one thread at a time: it is popped from its limiter's deque, which is atomic,
+    and appended again when its permit has ended. Invariant: outside of that deque, the permit's
     word is not 0 exactly while there is a permit to end, so a frame that is let go drops it.
     """
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Callable, Optional, Union
 
 from . import _bindings as c
 from ._bindings import permit_complete as _permit_complete
-from ._call import MAX_POOLED, PERMIT, USAGE_INPUT_TOKENS, USAGE_OUTPUT_TOKENS, Call
+from ._call import PERMIT, USAGE_INPUT_TOKENS, USAGE_OUTPUT_TOKENS, Call
 from ._errors import AdmissionError, AlreadyCompleted, ArgumentError, ArgumentTypeError, Status
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 NotSent = Union[type[BaseException], "tuple[type[BaseException], ...]"]
 
-_MAX = c.INT64_MAX
 _ADMITTED = 1
 _NEVER = -1
 _STORE_MODES = {1: "memory"}
@@ -201,11 +200,11 @@ class Permit(Decision):
             return self._end(c.permit_complete, ctypes.byref(usage))
         if input_tokens is None:
             input_tokens = -1
-        elif type(input_tokens) is not int or not 0 <= input_tokens <= _MAX:
+        elif type(input_tokens) is not int or input_tokens >> 63:  # below 0, or too large
             input_tokens = _amount("input_tokens", input_tokens)
         if output_tokens is None:
             output_tokens = -1
-        elif type(output_tokens) is not int or not 0 <= output_tokens <= _MAX:
+        elif type(output_tokens) is not int or output_tokens >> 63:  # below 0, or too large
             output_tokens = _amount("output_tokens", output_tokens)
         # From here on as in _end, written out: this is the path of every call.
         try:
@@ -220,9 +219,7 @@ class Permit(Decision):
         if status:
             return self._settled(call, status)
         words[PERMIT] = 0
-        free = self._gate._free
-        if len(free) < MAX_POOLED:
-            free.append(call)
+        self._gate._free.append(call)
         return _SETTLED
 
     def add(
@@ -283,9 +280,7 @@ class Permit(Decision):
         if status:
             return self._settled(call, status)
         call.words[PERMIT] = 0
-        free = self._gate._free
-        if len(free) < MAX_POOLED:
-            free.append(call)
+        self._gate._free.append(call)
         return _SETTLED
 
     def _settled(self, call: Call, status: int) -> Settlement:
@@ -363,10 +358,7 @@ def _usage(
         raise ArgumentTypeError(Status.INVALID_ARGUMENT, f"exact is {exact!r}: a bool is needed")
     array = c.counts(extra, counts)
     for count in array or ():
-        if count.value < 0:
-            raise ArgumentError(
-                Status.NEGATIVE_USAGE, f"{count.name.decode()} is {count.value}: 0 or more is needed"
-            )
+        _amount(count.name.decode(), count.value)
     usage = c.Usage(
         struct_size=ctypes.sizeof(c.Usage),
         exact=int(exact),

@@ -96,7 +96,7 @@ class LibraryError(ImportError):
     """``libadmission.so`` was not found, can't be loaded, or speaks another interface version."""
 
 
-_CLASSES = {
+_CLASSES: dict[int, type[AdmissionError]] = {
     Status.CLOSED: AdmissionError,
     Status.NOT_SUPPORTED: AdmissionError,
     Status.ALREADY_COMPLETED: AlreadyCompleted,
@@ -107,5 +107,5 @@ _FAMILIES = {1: ArgumentError, 2: PolicyError, 3: ArgumentError}
 
 def error(code: int, message: str) -> AdmissionError:
     """The exception for a status, to be raised by the caller."""
-    kind = _CLASSES.get(code) or _FAMILIES.get(code // 100, AdmissionError)  # type: ignore[call-overload]
+    kind = _CLASSES.get(code) or _FAMILIES.get(code // 100, AdmissionError)
     return kind(code, message)

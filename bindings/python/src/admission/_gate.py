@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Callable, Optional, Union, cast
 from . import _bindings as c
 from ._bindings import try_acquire as _try_acquire
 from ._bindings import try_charge as _try_charge
-from ._call import COST_INPUT_TOKENS, COST_OUTPUT_TOKENS, MAX_POOLED, PERMIT, Call, pointer
+from ._call import COST_INPUT_TOKENS, COST_OUTPUT_TOKENS, PERMIT, Call, pointer
 from ._decision import Decision, NotSent, Permit, Rejected
 from ._errors import ArgumentError, ArgumentTypeError, Status
 
@@ -68,9 +68,20 @@ class Gate:
         ):
             cost = _cost(requests, input_tokens, output_tokens, extra, counts)
             return self._decide(_try_acquire, cost, _checked_not_sent(not_sent))
-        call = self._filled_call(input_tokens, output_tokens)
+        # As in _filled_call, written out: this is the path of every call.
+        try:
+            call = self._free.pop()
+        except IndexError:
+            call = Call(self._limiter_argument)
+        words = call.words
+        try:
+            words[COST_INPUT_TOKENS] = input_tokens
+            words[COST_OUTPUT_TOKENS] = output_tokens
+        except OverflowError:
+            _cost(requests, input_tokens, output_tokens, extra, counts)  # names the culprit
+            raise
         status = _try_acquire(self._argument, call.cost, call.decision)
-        if call.words[PERMIT]:
+        if words[PERMIT]:
             permit = Permit()
             permit._raw = call.copy_decision()
             permit._gate = self
@@ -164,8 +175,7 @@ class Gate:
             words[COST_INPUT_TOKENS] = input_tokens
             words[COST_OUTPUT_TOKENS] = output_tokens
         except OverflowError:
-            c.int64("input_tokens", input_tokens)
-            c.int64("output_tokens", output_tokens)
+            _cost(1, input_tokens, output_tokens, None, {})  # names the culprit
             raise
         return call
 
@@ -196,17 +206,13 @@ class Gate:
         """The decision that takes no permit, or the exception; the frame goes back."""
         if status:
             failure = c.failure(status)
-            self._release(call)
+            self._free.append(call)
             raise failure
         decision = Decision()
         decision._raw = call.copy_decision()
         decision._gate = self
-        self._release(call)
+        self._free.append(call)
         return decision
-
-    def _release(self, call: Call) -> None:
-        if len(self._free) < MAX_POOLED:
-            self._free.append(call)
 
     def __del__(self, gate_close: Callable[..., int] = c.gate_close) -> None:
         # The limiter may be gone already: then there is nothing left to close.

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ctypes
 import json
+from collections import deque
 from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any, Callable, Optional, Union, cast
 
 from . import _bindings as c
 from . import _siblings
-from ._call import Call, pointer
+from ._call import MAX_POOLED, Call, pointer
 from ._errors import AdmissionError, ArgumentError, ArgumentTypeError, Status
 from ._gate import Gate
 from ._policy import PolicySource, policy_json
@@ -52,7 +53,7 @@ class Limiter:
         where the caller renews each permit. Raises ``AdmissionError``.
         """
         self._closed = False
-        self._free: list[Call] = []
+        self._free: deque[Call] = deque(maxlen=MAX_POOLED)  # the newest are kept
         options = c.Options(
             struct_size=ctypes.sizeof(c.Options),
             clock=_choice("clock", clock, _CLOCKS),
@@ -78,8 +79,9 @@ class Limiter:
         /,
         **named: str,
     ) -> Gate:
-        """The gate for a set of attributes: ``gate(project="acme")``, and ``gate({"user-id": "7"})``
-        where a name is no identifier. Names and values are text; nothing is converted.
+        """The gate for a set of attributes: ``gate(project="acme")``, and
+        ``gate({"user-id": "7"})`` where a name is no identifier. Names and values are text; nothing
+        is converted.
 
         Finds policies and keys: do it once for each set, not for each call. Raises
         ``ArgumentError``: an attribute that a policy's ``per`` needs is missing, one is there

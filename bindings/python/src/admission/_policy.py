@@ -19,7 +19,7 @@ from ._errors import PolicyError, Status
 PolicySource = Union[Mapping[str, Any], str, "os.PathLike[str]"]
 
 _MAX_DEPTH = 64
-_MAX_NODES = 1_000_000
+_MAX_NODES = 250_000
 _SUFFIXES = (".json", ".yaml", ".yml")
 _DECIMAL = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 _FRACTION = re.compile(r"[-+]?[0-9]+\.[0-9]*([eE][-+][0-9]+)?")
