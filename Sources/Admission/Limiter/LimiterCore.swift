@@ -69,6 +69,7 @@ package final class LimiterCore: @unchecked Sendable {
             to: HotCore(
                 loadVersion: store.segment.loadVersion, clock: store.clock, permits: permits,
                 identityWord: ProcessIdentity.word,
+                retries: store.segment.retries,
                 ownerIdentity: .makeOwned(0), owner: .makeOwned(0),
                 heartbeatIdentity: .makeOwned(0),
                 isClosed: .makeOwned(0), core: Unmanaged.passUnretained(self)))

@@ -14,6 +14,8 @@ package struct PermitBody {
     var acquiredAt: Int64
     /// `ProcessIdentity` of the process that holds it.
     var identity: UInt64
+    /// 1 where concurrency slots have to be freed at its end.
+    var holdsLeases: UInt64
 }
 
 /// The open permits of one limiter in this process: slots that are claimed and freed, never moved.
@@ -131,6 +133,28 @@ struct PermitSlot {
             .assumingMemoryBound(to: StepCharge.self)
     }
 
+    /// Keeps what ending the permit needs.
+    @inline(__always)
+    func keep(
+        _ cost: borrowing CostAmounts, plan: UnsafeMutableRawPointer, acquiredAt: Int64,
+        identity: UInt64, holdsLeases: Bool
+    ) {
+        self.plan = plan
+        body.pointee.requests = cost.requests
+        body.pointee.inputTokens = cost.inputTokens
+        body.pointee.outputTokens = cost.outputTokens
+        body.pointee.acquiredAt = acquiredAt
+        body.pointee.identity = identity
+        body.pointee.holdsLeases = holdsLeases ? 1 : 0
+    }
+
+    /// Ends an open permit that holds no lease, as charged, with one swap; false: nothing was done.
+    @inline(__always)
+    func endPlainly(identity: UInt64) -> Bool {
+        state.load() == openWord && body.pointee.identity == identity
+            && body.pointee.holdsLeases == 0 && state.swap(openWord, openWord & ~0xff_ffff)
+    }
+
     /// Opens a slot that this thread claimed. Releases: pairs with the load of whoever ends it.
     @inline(__always)
     func open() { state.store(openWord) }
@@ -144,21 +168,6 @@ struct PermitSlot {
 
     @inline(__always)
     private var planWord: SharedWord { SharedWord(UnsafeMutableRawPointer(body), at: 0) }
-
-    /// Keeps what ending the permit needs, and opens the slot.
-    @inline(__always)
-    func keep(
-        _ cost: borrowing CostAmounts, plan: UnsafeMutableRawPointer, acquiredAt: Int64,
-        identity: UInt64
-    ) {
-        self.plan = plan
-        body.pointee.requests = cost.requests
-        body.pointee.inputTokens = cost.inputTokens
-        body.pointee.outputTokens = cost.outputTokens
-        body.pointee.acquiredAt = acquiredAt
-        body.pointee.identity = identity
-        open()
-    }
 
     /// Frees a slot that this thread holds, open or busy.
     @inline(__always)
@@ -200,6 +209,13 @@ extension PermitTable {
     /// Claims a free slot, or gives nil when all are taken.
     @inline(__always)
     func claim(shelf shelfIndex: Int) -> PermitSlot? {
+        if let slot = claimAtOnce(shelf: shelfIndex) { return slot }
+        return search(shelfIndex)
+    }
+
+    /// Claims the slot that this thread's hint names, or gives nil where it is not free.
+    @inline(__always)
+    func claimAtOnce(shelf shelfIndex: Int) -> PermitSlot? {
         let shelf = shelf(shelfIndex)
         let hint = SharedWord(shelf.hints, at: Self.stripe() &* 64)
         let index = Int(truncatingIfNeeded: hint.loadRelaxed())
@@ -210,13 +226,14 @@ extension PermitTable {
         {
             return slot(shelfIndex, index, openWord: openWord)
         }
-        return search(shelfIndex, from: index, hint: hint)
+        return nil
     }
 
     @inline(never)
-    private func search(_ shelfIndex: Int, from start: Int, hint: SharedWord) -> PermitSlot? {
+    private func search(_ shelfIndex: Int) -> PermitSlot? {
         let shelf = shelf(shelfIndex)
-        var index = start
+        let hint = SharedWord(shelf.hints, at: Self.stripe() &* 64)
+        var index = Int(truncatingIfNeeded: hint.loadRelaxed())
         for _ in 0..<capacity {
             let word = shelf.states[index].load(ordering: .relaxed)
             if word & Self.codeMask == Self.free {

@@ -61,6 +61,13 @@ package struct CounterClock: ~Copyable, Sendable {
     /// Monotonic nanoseconds, never below what the same thread read before.
     @inline(__always)
     package func nanoseconds() -> Int64 {
+        nanosecondsByAnchor() ?? slowNanoseconds()
+    }
+
+    /// The same where the last anchor is good; nil: ask `nanoseconds()`. Calls nothing, so that a
+    /// caller that can return on nil keeps its registers.
+    @inline(__always)
+    package func nanosecondsByAnchor() -> Int64? {
         // Acquire: pairs with the release in `lay(_:)`; the slot's fields are whole.
         let number = index.load(ordering: .acquiring)
         let anchorTicks: UInt64
@@ -84,7 +91,7 @@ package struct CounterClock: ~Copyable, Sendable {
         if _fastPath(elapsed < valid && index.load(ordering: .relaxed) == number) {
             return Int64(bitPattern: start &+ (elapsed &* multiplier) >> 32)
         }
-        return slowNanoseconds()
+        return nil
     }
 
     /// Steady nanoseconds at the kernel's last tick, some milliseconds late.
