@@ -61,8 +61,7 @@ package struct ChargeStep {
     var countIndex: Int32
     /// Bucket: parity of words under these parameters. Calendar: guard. Concurrency: lease ns.
     var detail: UInt64
-    /// Concurrency: offset of the slot to try first; changed by any thread, relaxed. Bucket: number
-    /// of these parameters.
+    /// Concurrency: offset of the slot to try first; changed by any thread, relaxed.
     var hint: UInt64
     /// Calendar: address of the `CalendarCell`.
     var calendar: UnsafeRawPointer?

@@ -191,7 +191,6 @@ extension SegmentStore {
         case .bucket:
             step.pointee.capacity = values[2]
             step.pointee.detail = number & 1
-            step.hint.storeRelaxed(number)
             step.setParameters(parameters.bucket)
         case .rolling:
             step.pointee.capacity = values[0]
