@@ -84,7 +84,7 @@ extension ChargePlanReference {
             record.pointee.policyName = nil
             record.pointee.limitName = nil
         }
-        if _fastPath(result.outcome == .admitted) {
+        if _fastPath(result.isAdmitted) {
             record.pointee.outcome = 1
             record.pointee.reason = 0
             record.pointee.retryAfterNanoseconds = 0
@@ -121,15 +121,18 @@ extension ChargePlanReference {
 /// Handed on by value: as a record in memory it would be written in words and read again in pairs,
 /// which processors cannot forward.
 struct Attempt {
-    /// 0 with a result; `staleStatus`: resolve anew; else an error's status.
-    var status: Int32
+    private var statusWord: Int
     /// The permit's id, 0 where there is none.
     var permit: UInt64
     var result: ChargeResult
 
+    /// 0 with a result; `staleStatus`: resolve anew; else an error's status.
+    @inline(__always)
+    var status: Int32 { Int32(truncatingIfNeeded: statusWord) }
+
     @inline(__always)
     init(_ result: ChargeResult, permit: UInt64) {
-        status = 0
+        statusWord = 0
         self.permit = permit
         self.result = result
     }
@@ -137,7 +140,7 @@ struct Attempt {
     /// Nothing was decided.
     @inline(__always)
     init(failed status: Int32) {
-        self.status = status
+        statusWord = Int(status)
         permit = 0
         result = ChargeResult(outcome: .failed, now: 0, wallOffset: 0)
     }
@@ -156,7 +159,7 @@ struct Attempt {
     static var staleStatus: Int32 { -1 }
 
     @inline(__always)
-    var isAdmitted: Bool { status == 0 && result.outcome == .admitted }
+    var isAdmitted: Bool { statusWord == 0 && result.isAdmitted }
 }
 
 extension ChargePlanReference {
@@ -198,6 +201,7 @@ extension ChargePlanReference {
     }
 
     /// Charges and forgets.
+    @inline(__always)
     func charge(_ cost: borrowing CostAmounts) -> Attempt {
         if _slowPath(cost.hasNegative) {
             return Attempt(failed: LimiterError.Code.negativeCost.status)
@@ -259,14 +263,15 @@ extension ChargePlanReference {
         if _slowPath(hot.pointee.ownerIdentity.loadRelaxed() != identity) {
             hot.pointee.core.takeUnretainedValue().adopt(identity)
         }
+        let now = hot.pointee.clock.now()
+        let owner = hot.pointee.owner.loadRelaxed()
         let shelf = PermitTable.shelfIndex(charges: stepCount)
         guard let slot = hot.pointee.permits.claim(shelf: shelf) else {
             return Attempt(failed: LimiterError.Code.permitTableFull.status)
         }
-        let owner = hot.pointee.owner.loadRelaxed()
         let result = charge(
-            cost, clock: hot.pointee.clock, owner: owner, charges: slot.charges)
-        guard _fastPath(result.outcome == .admitted) else {
+            cost, at: now, clock: hot.pointee.clock, owner: owner, charges: slot.charges)
+        guard _fastPath(result.isAdmitted) else {
             slot.cancel()
             return Attempt(notAdmitted: result)
         }
@@ -283,21 +288,23 @@ extension ChargePlanReference {
         return Attempt(result, permit: slot.id)
     }
 
-    /// A charge over several limits keeps its notes in a permit's slot while it decides.
-    @inline(never)
+    /// A charge over several limits keeps its notes on the stack while it decides.
+    @inline(__always)
     private func chargeWithoutPermit(_ cost: borrowing CostAmounts) -> Attempt {
         guard !head.pointee.hasConcurrency else {
             return Attempt(failed: LimiterError.Code.concurrencyNeedsPermit.status)
         }
         let hot = self.hot
-        let shelf = PermitTable.shelfIndex(charges: stepCount)
-        guard let slot = hot.pointee.permits.claim(shelf: shelf) else {
-            return Attempt(failed: LimiterError.Code.permitTableFull.status)
+        let now = hot.pointee.clock.now()
+        let amounts = copy cost
+        // Up to a kilobyte, which 25 limits need, lies on the stack.
+        return withUnsafeTemporaryAllocation(of: StepCharge.self, capacity: max(1, stepCount)) {
+            guard let charges = $0.baseAddress else {
+                return Attempt(failed: LimiterError.Code.outOfMemory.status)
+            }
+            let clock = hot.pointee.clock
+            return Attempt(
+                notAdmitted: charge(amounts, at: now, clock: clock, owner: 0, charges: charges))
         }
-        slot.plan = nil
-        let result = charge(
-            cost, clock: hot.pointee.clock, owner: 0, charges: slot.charges)
-        slot.cancel()
-        return Attempt(notAdmitted: result)
     }
 }

@@ -9,7 +9,27 @@ package struct ChargeResult {
         case failed
     }
 
-    package var outcome: Outcome
+    /// As whole words: a field of one byte is copied with its padding in overlapping pieces, each of
+    /// which waits for the one before.
+    private var outcomeWord: UInt64
+    private var refusalWord: UInt64 = 0
+
+    package var outcome: Outcome {
+        @inline(__always) get {
+            Outcome(rawValue: UInt8(truncatingIfNeeded: outcomeWord)) ?? .failed
+        }
+        @inline(__always) set { outcomeWord = UInt64(newValue.rawValue) }
+    }
+    package var refusal: Verdict.Refusal {
+        @inline(__always) get {
+            Verdict.Refusal(rawValue: UInt8(truncatingIfNeeded: refusalWord)) ?? .none
+        }
+        @inline(__always) set { refusalWord = UInt64(newValue.rawValue) }
+    }
+
+    @inline(__always)
+    package var isAdmitted: Bool { outcomeWord == 0 }
+
     /// The decision's own steady instant.
     package var now: Int64
     /// Wall minus steady nanoseconds at the decision.
@@ -18,9 +38,15 @@ package struct ChargeResult {
     package var step: Int = -1
     /// Units left on that step.
     package var remaining: Int64 = 0
-    package var refusal: Verdict.Refusal = .none
     package var retryAfterNanoseconds: Int64 = 0
     package var asked: Int64 = 0
+
+    @inline(__always)
+    package init(outcome: Outcome, now: Int64, wallOffset: Int64) {
+        outcomeWord = UInt64(outcome.rawValue)
+        self.now = now
+        self.wallOffset = wallOffset
+    }
 }
 
 /// All or nothing: the steps of a plan are taken in one global order of keys, concurrency first,
@@ -37,14 +63,15 @@ extension ChargePlanReference {
     ///
     /// - Parameters:
     ///   - cost: no amount is negative.
+    ///   - now: steady nanoseconds of `clock`, read by the caller: before it swaps any word, since
+    ///     loads wait behind a swap.
     ///   - charges: room for one entry a step.
     @inline(__always)
     package func charge(
-        _ cost: borrowing CostAmounts, clock: StoreClock, owner: UInt64,
+        _ cost: borrowing CostAmounts, at now: Int64, clock: StoreClock, owner: UInt64,
         charges: UnsafeMutablePointer<StepCharge>
     ) -> ChargeResult {
-        var moment = ChargeMoment(
-            now: clock.now(), wallOffset: clock.wallOffset(), owner: owner)
+        var moment = ChargeMoment(now: now, wallOffset: clock.wallOffset(), owner: owner)
         let count = stepCount
         if _slowPath(wasRefused) {
             if let early = look(cost, &moment) { return early }
