@@ -84,7 +84,7 @@ extension ChargePlanReference {
             record.pointee.policyName = nil
             record.pointee.limitName = nil
         }
-        if _fastPath(result.outcome == .admitted) {
+        if _fastPath(result.isAdmitted) {
             record.pointee.outcome = 1
             record.pointee.reason = 0
             record.pointee.retryAfterNanoseconds = 0
@@ -121,15 +121,18 @@ extension ChargePlanReference {
 /// Handed on by value: as a record in memory it would be written in words and read again in pairs,
 /// which processors cannot forward.
 struct Attempt {
-    /// 0 with a result; `staleStatus`: resolve anew; else an error's status.
-    var status: Int32
+    private var statusWord: Int
     /// The permit's id, 0 where there is none.
     var permit: UInt64
     var result: ChargeResult
 
+    /// 0 with a result; `staleStatus`: resolve anew; else an error's status.
+    @inline(__always)
+    var status: Int32 { Int32(truncatingIfNeeded: statusWord) }
+
     @inline(__always)
     init(_ result: ChargeResult, permit: UInt64) {
-        status = 0
+        statusWord = 0
         self.permit = permit
         self.result = result
     }
@@ -137,7 +140,7 @@ struct Attempt {
     /// Nothing was decided.
     @inline(__always)
     init(failed status: Int32) {
-        self.status = status
+        statusWord = Int(status)
         permit = 0
         result = ChargeResult(outcome: .failed, now: 0, wallOffset: 0)
     }
@@ -156,7 +159,7 @@ struct Attempt {
     static var staleStatus: Int32 { -1 }
 
     @inline(__always)
-    var isAdmitted: Bool { status == 0 && result.outcome == .admitted }
+    var isAdmitted: Bool { statusWord == 0 && result.isAdmitted }
 }
 
 extension ChargePlanReference {
@@ -198,6 +201,7 @@ extension ChargePlanReference {
     }
 
     /// Charges and forgets.
+    @inline(__always)
     func charge(_ cost: borrowing CostAmounts) -> Attempt {
         if _slowPath(cost.hasNegative) {
             return Attempt(failed: LimiterError.Code.negativeCost.status)
@@ -260,18 +264,21 @@ extension ChargePlanReference {
             hot.pointee.core.takeUnretainedValue().adopt(identity)
         }
         let amounts = copy cost
+        var claimed: PermitSlot?
         let result = decideAll(amounts, owner: hot.pointee.owner.loadRelaxed()) {
-            hot.pointee.permits.claim(shelf: PermitTable.shelfIndex(charges: stepCount))
+            claimed = hot.pointee.permits.claim(
+                shelf: PermitTable.shelfIndex(charges: stepCount))
+            return claimed?.charges
         }
-        guard let slot = result.slot else {
+        guard let slot = claimed, let result else {
             return Attempt(failed: LimiterError.Code.permitTableFull.status)
         }
-        guard _fastPath(result.result.outcome == .admitted) else {
+        guard _fastPath(result.isAdmitted) else {
             slot.cancel()
-            return Attempt(notAdmitted: result.result)
+            return Attempt(notAdmitted: result)
         }
         slot.keep(
-            cost, plan: address, acquiredAt: result.result.now, identity: identity,
+            cost, plan: address, acquiredAt: result.now, identity: identity,
             holdsLeases: head.pointee.hasConcurrency)
         slot.open()
         if _slowPath(
@@ -280,16 +287,18 @@ extension ChargePlanReference {
         {
             hot.pointee.core.takeUnretainedValue().startHeartbeat(identity)
         }
-        return Attempt(result.result, permit: slot.id)
+        return Attempt(result, permit: slot.id)
     }
 
-    /// Decides over all steps; the permit's slot is claimed once every limit has been read.
+    /// Decides over all steps.
     ///
-    /// - Parameter claim: gives the slot that keeps the charges, or nil when there is none.
+    /// - Parameter claim: gives room for the charges, asked once every limit has been read; nil:
+    ///   there is none.
+    /// - Returns: nil where `claim` gave nothing.
     @inline(__always)
     private func decideAll(
-        _ cost: CostAmounts, owner: UInt64, claim: () -> PermitSlot?
-    ) -> (result: ChargeResult, slot: PermitSlot?) {
+        _ cost: CostAmounts, owner: UInt64, claim: () -> UnsafeMutablePointer<StepCharge>?
+    ) -> ChargeResult? {
         let clock = hot.pointee.clock
         var moment = ChargeMoment(
             now: clock.now(), wallOffset: clock.wallOffset(), owner: owner)
@@ -303,34 +312,45 @@ extension ChargePlanReference {
             if _fastPath(stepCount <= Self.maximumPrepared) {
                 outcome = prepareAll(cost, &moment, prepared, &best)
             }
-            guard let slot = claim() else { return (best, nil) }
+            guard let charges = claim() else { return nil }
             var done = 0
             if _fastPath(outcome == .taken) {
-                (done, outcome) = commitAll(prepared, slot.charges)
-                if _fastPath(outcome == .taken) { return (best, slot) }
+                (done, outcome) = commitAll(prepared, charges)
+                if _fastPath(outcome == .taken) { return best }
             }
-            let result = chargeAgain(
-                cost, clock: clock, &moment, charges: slot.charges, failed: done, outcome)
-            return (result, slot)
+            return chargeAgain(
+                cost, clock: clock, &moment, charges: charges, failed: done, outcome)
         }
     }
 
-    /// A charge over several limits keeps its notes in a permit's slot while it decides.
-    @inline(never)
+    /// A charge over several limits keeps its notes on the stack while it decides; one over more
+    /// than a decision prepares, in a permit's slot.
+    @inline(__always)
     private func chargeWithoutPermit(_ cost: borrowing CostAmounts) -> Attempt {
         guard !head.pointee.hasConcurrency else {
             return Attempt(failed: LimiterError.Code.concurrencyNeedsPermit.status)
         }
-        let hot = self.hot
         let amounts = copy cost
-        let result = decideAll(amounts, owner: 0) {
-            hot.pointee.permits.claim(shelf: PermitTable.shelfIndex(charges: stepCount))
+        guard _fastPath(stepCount <= Self.maximumPrepared) else { return chargeMany(amounts) }
+        return withUnsafeTemporaryAllocation(
+            of: StepCharge.self, capacity: Self.maximumPrepared
+        ) { buffer in
+            let charges = buffer.baseAddress.unsafelyUnwrapped  // capacity is not 0
+            return Attempt(
+                notAdmitted: decideAll(amounts, owner: 0) { charges } ?? ChargeResult.none)
         }
-        guard let slot = result.slot else {
+    }
+
+    @inline(never)
+    private func chargeMany(_ cost: CostAmounts) -> Attempt {
+        let hot = self.hot
+        let shelf = PermitTable.shelfIndex(charges: stepCount)
+        guard let slot = hot.pointee.permits.claim(shelf: shelf) else {
             return Attempt(failed: LimiterError.Code.permitTableFull.status)
         }
         slot.plan = nil
+        let result = decideAll(cost, owner: 0) { slot.charges } ?? ChargeResult.none
         slot.cancel()
-        return Attempt(notAdmitted: result.result)
+        return Attempt(notAdmitted: result)
     }
 }

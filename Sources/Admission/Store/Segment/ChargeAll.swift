@@ -1,28 +1,3 @@
-/// How a decision over a whole plan ended.
-package struct ChargeResult {
-    package enum Outcome: UInt8, Sendable {
-        case admitted
-        case rejected
-        /// The plan is out of date: resolve the gate anew and try again.
-        case stale
-        /// No room for another slot.
-        case failed
-    }
-
-    package var outcome: Outcome
-    /// The decision's own steady instant.
-    package var now: Int64
-    /// Wall minus steady nanoseconds at the decision.
-    package var wallOffset: Int64
-    /// Index of the step that the answer speaks of; -1 for a plan without steps.
-    package var step: Int = -1
-    /// Units left on that step.
-    package var remaining: Int64 = 0
-    package var refusal: Verdict.Refusal = .none
-    package var retryAfterNanoseconds: Int64 = 0
-    package var asked: Int64 = 0
-}
-
 /// All or nothing: every limit is read and looked at, then all are swapped in one global order of
 /// keys, concurrency first; where a swap meets another writer, what was swapped is given back and
 /// the steps are taken one by one.
