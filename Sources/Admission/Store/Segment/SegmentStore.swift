@@ -86,7 +86,7 @@ package final class SegmentStore: Store {
             let key = NotesKey(definition: definition.offset, parameterNumber: number)
             if let known = tables.notes[key] { return known }
             let notes = LimitNotes(
-                definition: definition, policyName: policy, limit: limit, attributeNames: names,
+                definition: definition, clock: clock, policyName: policy, limit: limit, attributeNames: names,
                 parameterNumber: number)
             tables.notes[key] = notes
             return notes
