@@ -85,6 +85,7 @@ extension LawRun {
         }
         if let reason = expected.reason {
             tally.refusals[reason, default: 0] += 1
+            oracle.refuse(parts, at: expected.moment)
             try checkLateness(parts, cost, record)
         } else {
             tally.admitted += 1

@@ -132,7 +132,7 @@ struct LawRun {
         let wall = oracle.moment.wall
         let day: Int64 = 86_400_000_000_000
         var step = numbers.number(0...day) * numbers.pick([1, 1, 30])
-        if documents.hasSteps, numbers.isOne(of: 2) { step = -step }
+        if documents.hasSteps, !oracle.isUnsure, numbers.isOne(of: 2) { step = -step }
         if numbers.isOne(of: 2) { step /= 3_600 }
         note("set time by \(step) to \(wall + step)")
         try limiter.setTime(unixNanoseconds: wall + step)

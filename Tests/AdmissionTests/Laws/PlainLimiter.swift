@@ -172,6 +172,14 @@ final class PlainLimiter {
         return new.retryAfterNanoseconds > old.retryAfterNanoseconds
     }
 
+    /// Whether a calendar's word may stand ahead of the log's.
+    var isUnsure: Bool { logs.contains { ($0 as? CalendarLog)?.isUnsure ?? false } }
+
+    /// Notes a refused decision, which books nothing.
+    func refuse(_ parts: [Part], at moment: LogMoment) {
+        for part in parts { (part.log as? CalendarLog)?.refuse(at: moment) }
+    }
+
     /// Books an admitted decision.
     func admit(_ parts: [Part], _ cost: Cost, at moment: LogMoment, permit: UInt64) {
         var holdings: [Holding] = []

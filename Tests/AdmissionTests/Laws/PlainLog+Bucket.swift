@@ -14,9 +14,6 @@ final class BucketLog: KeyLog {
     /// Units in use, times the period: exact.
     private var exact: Int128 = 0
     private var at: Int64 = 0
-    /// Debt saturates here, in bursts, where quanta are finer than a nanosecond.
-    private static let farthestBursts: Int128 = 16
-
     init(units: Int64, period: Int64, burst: Int64, at now: Int64) {
         capacity = burst
         self.units = Int128(units)
@@ -76,10 +73,6 @@ final class BucketLog: KeyLog {
         settle(moment.now)
         lead += Int128(amount) * interval
         exact += Int128(amount) * period
-        if shift > 0 {
-            lead = min(lead, Self.farthestBursts * tolerance)
-            exact = min(exact, Self.farthestBursts * Int128(capacity) * period)
-        }
         return LogPlace(group: 0, id: 0)
     }
 
@@ -100,7 +93,6 @@ final class BucketLog: KeyLog {
         if lead > tolerance {
             let debt = (lead + interval - 1) / interval - Int128(capacity)
             lead = newTolerance + debt * newInterval
-            if newShift > 0 { lead = min(lead, Self.farthestBursts * newTolerance) }
         } else {
             lead = max(0, newTolerance - (tolerance - lead) * newInterval / interval)
         }
@@ -108,9 +100,6 @@ final class BucketLog: KeyLog {
         let product = level * Int128(period)
         let scaled = product > 0 ? (product + self.period - 1) / self.period : product / self.period
         exact = max(0, Int128(burst) * Int128(period) - scaled)
-        if newShift > 0 {
-            exact = min(exact, Self.farthestBursts * Int128(burst) * Int128(period))
-        }
         capacity = burst
         self.units = Int128(units)
         self.period = Int128(period)

@@ -136,6 +136,9 @@ final class CalendarLog: KeyLog {
     private var guarding: Int64
     private var start: Int64?
     private var used: Int64 = 0
+    /// A refused decision may have begun the present window, with nothing in it: that shows only
+    /// when the wall clock is stepped back behind its start.
+    private(set) var isUnsure = false
 
     init(limit: Int64, unit: CalendarUnit, zone: Zone, guarding: Int64) {
         capacity = limit
@@ -185,6 +188,10 @@ final class CalendarLog: KeyLog {
         return answer
     }
 
+    func refuse(at moment: LogMoment) {
+        if let start, start < window(moment.wall).start { isUnsure = true }
+    }
+
     func charge(_ amount: Int64, at moment: LogMoment, broken: (String) -> Void) -> LogPlace {
         let place = exceed(amount, at: moment)
         if amount > 0, used > capacity { broken("\(used) of \(capacity) between two boundaries") }
@@ -198,6 +205,7 @@ final class CalendarLog: KeyLog {
         if amount > 0 {
             used = usedNow(raised(moment.wall)) + amount
             start = current.start
+            isUnsure = false
         }
         return LogPlace(group: current.start, id: 0)
     }

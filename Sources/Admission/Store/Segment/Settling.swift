@@ -211,7 +211,7 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
             // What a decision does too: damage is repaired by whoever looks first, so that it ends
             // with this window even where all later decisions are refused by looking.
             if meetNewer(number, word, window, &moment) {
-                window = cell.pointee.next(after: window)
+                window = cell.pointee.current(moment.wall)
                 used = Int64(CalendarWindow.count(ofWord: word))
             } else {
                 used = pointee.capacity
