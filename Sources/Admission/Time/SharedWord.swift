@@ -50,6 +50,19 @@ package struct SharedWord: @unchecked Sendable {
         ).exchanged
     }
 
+    /// `swap` with sequential consistency: a later `loadSequential` of another word does not pass it.
+    @inline(__always)
+    package func swapSequential(_ expected: UInt64, _ desired: UInt64) -> Bool {
+        address.pointee.compareExchange(
+            expected: expected, desired: desired, ordering: .sequentiallyConsistent
+        ).exchanged
+    }
+
+    @inline(__always)
+    package func loadSequential() -> UInt64 {
+        address.pointee.load(ordering: .sequentiallyConsistent)
+    }
+
     /// Raises the word to `value` where it is lower. Lock-free.
     package func raise(_ value: UInt64) {
         var seen = load()
@@ -64,6 +77,11 @@ package struct SharedWord: @unchecked Sendable {
     /// Adds one; for counts that only a person reads.
     package func increment(by amount: UInt64 = 1) {
         address.pointee.wrappingAdd(amount, ordering: .relaxed)
+    }
+
+    /// Takes one away, below 0 where need be; for counts that only a person reads.
+    package func decrement() {
+        address.pointee.wrappingSubtract(1, ordering: .relaxed)
     }
 
     /// Adds `amount` and returns the value before.

@@ -37,7 +37,7 @@ extension LawRun {
         _ retryAfter: Int64, _ gate: Gate, _ attributes: [Attribute], _ cost: Cost,
         _ takesPermit: Bool
     ) throws {
-        guard retryAfter < 400 * 86_400_000_000_000 else { return }
+        guard oracle.now + retryAfter < Self.end else { return }
         tally.jumps += 1
         let parts = try oracle.parts(attributes)
         let hasGuard = parts.contains {
@@ -80,7 +80,7 @@ extension LawRun {
         }
         guard status == 0 else { throw fault("status \(status)") }
         if let difference = difference(record, expected, takesPermit: takesPermit) {
-            throw fault("\(cost): \(difference)")
+            throw fault("\(cost): \(difference)\n\(try gate.explain(cost).json)")
         }
         if let reason = expected.reason {
             tally.refusals[reason, default: 0] += 1

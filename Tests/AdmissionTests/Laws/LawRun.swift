@@ -16,6 +16,9 @@ struct LawRun {
     var tally = Tally()
     var step = 0
 
+    /// Steady time at which a run's clock stops: leases tell 2 years apart.
+    static let end: Int64 = 500 * 86_400_000_000_000
+
     /// What a run met, so that a run which met nothing is noticed.
     struct Tally {
         var operations = 0
@@ -61,6 +64,7 @@ struct LawRun {
                 var attributes = [Attribute("project", project), Attribute("model", model)]
                 if model != "y" { attributes.append(Attribute("tenant", "t")) }
                 gates.append((attributes, try limiter.gate(attributes)))
+                _ = try oracle.parts(attributes)
             }
         }
     }
@@ -88,7 +92,7 @@ struct LawRun {
         case 52..<70: try endOne()
         case 70..<74: try addToOne()
         case 74..<76: try endTwice()
-        case 76..<92: try advance(randomStep())
+        case 76..<92: try advance(min(randomStep(), max(0, Self.end - oracle.now)))
         case 92..<95: try explain(numbers.pick(gates))
         case 95: try reload()
         case 96: reclaim()
@@ -142,6 +146,7 @@ struct LawRun {
     private mutating func openGateAnew() throws {
         let index = numbers.below(gates.count)
         gates[index].gate = try limiter.gate(gates[index].attributes)
+        _ = try oracle.parts(gates[index].attributes)
     }
 
     /// After everything is ended, the counters are what the logs say.

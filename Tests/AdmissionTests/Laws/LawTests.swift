@@ -7,8 +7,8 @@ import Testing
 @Suite struct LawTests {
     @Test("a limiter decides, settles and explains as a plain log of every charge would")
     func plainLog() throws {
-        let operations = TestLength.isSoak ? 1_000_000 : 30_000
-        let each = 400
+        let operations = TestLength.isSoak ? 1_000_000 : 12_000
+        let each = 600
         var tally = LawRun.Tally()
         var seed = TestLength.seed
         while tally.operations < operations {

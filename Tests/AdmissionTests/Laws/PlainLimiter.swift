@@ -45,6 +45,9 @@ final class PlainLimiter {
     private var keys: [[String]: Int] = [:]
     private var logs: [any KeyLog] = []
     private var incarnations: [Int] = []
+    /// Keys that were reclaimed and not made anew yet: a reload finds nothing to convert.
+    private var absent: Set<Int> = []
+    private var zones: [String: Zone] = [:]
     private(set) var permits: [UInt64: Permit] = [:]
     private(set) var broken: [String] = []
     var now: Int64 = 0
@@ -95,16 +98,27 @@ final class PlainLimiter {
             log = RollingLog(limit: limit, window: window, guarding: guarding)
         case .calendarWindow(let limit, let unit, let zone, let guarding):
             identity.append("\(unit) \(zone)")
-            log = try CalendarLog(limit: limit, unit: unit, zone: zone, guarding: guarding)
+            let known = try zones[zone] ?? Zone(named: zone)
+            zones[zone] = known
+            log = CalendarLog(limit: limit, unit: unit, zone: known, guarding: guarding)
         case .concurrency(let limit, let lease, let hold):
             log = LeaseLog(limit: limit, lease: lease, hold: hold)
         }
         identity += values
-        if let known = keys[identity] { return known }
+        if let known = keys[identity] {
+            open(known)
+            return known
+        }
         keys[identity] = logs.count
         logs.append(log)
         incarnations.append(0)
+        open(logs.count - 1)
         return logs.count - 1
+    }
+
+    private func open(_ key: Int) {
+        absent.remove(key)
+        (logs[key] as? CalendarLog)?.open(moment.wall)
     }
 
     static func amount(_ count: Count, of cost: Cost) -> Int64 {
@@ -291,6 +305,7 @@ extension PlainLimiter {
     }
 
     private func book(_ amount: Int64, _ holding: inout Holding) {
+        open(holding.part.key)
         let place = holding.part.log.exceed(amount, at: moment)
         if holding.later.first.map({ $0.place.group != place.group }) ?? false {
             holding.later = []
@@ -328,7 +343,9 @@ extension PlainLimiter {
                 where identity[0] == policy.name && identity[1] == limit.name
                     && identity[2] == limit.kind.name
                 {
-                    if hasShape(identity, limit.kind) { logs[key].reload(limit.kind, at: moment) }
+                    guard hasShape(identity, limit.kind) else { continue }
+                    logs[key].reload(limit.kind, at: moment)
+                    if absent.contains(key) { (logs[key] as? BucketLog)?.fill() }
                 }
             }
         }
@@ -345,6 +362,7 @@ extension PlainLimiter {
     func reclaim() {
         for (index, log) in logs.enumerated() where log.reclaim(at: moment) {
             incarnations[index] += 1
+            absent.insert(index)
         }
     }
 }

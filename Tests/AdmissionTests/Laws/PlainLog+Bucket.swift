@@ -117,6 +117,12 @@ final class BucketLog: KeyLog {
         (interval, shift) = (newInterval, newShift)
     }
 
+    /// A bucket that nobody has touched.
+    func fill() {
+        lead = 0
+        exact = 0
+    }
+
     func reclaim(at moment: LogMoment) -> Bool {
         settle(moment.now)
         return lead == 0

@@ -137,11 +137,16 @@ final class CalendarLog: KeyLog {
     private var start: Int64?
     private var used: Int64 = 0
 
-    init(limit: Int64, unit: CalendarUnit, zone: String, guarding: Int64) throws {
+    init(limit: Int64, unit: CalendarUnit, zone: Zone, guarding: Int64) {
         capacity = limit
         self.unit = unit
-        self.zone = try Zone(named: zone)
+        self.zone = zone
         self.guarding = guarding
+    }
+
+    /// A key begins in the window in which it is made, not with its first charge.
+    func open(_ wall: Int64) {
+        if start == nil { start = window(wall).start }
     }
 
     private func window(_ wall: Int64) -> (start: Int64, end: Int64) {

@@ -133,7 +133,7 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
     }
 }
 
-/// Looking without changing anything.
+/// Looking without changing anything, but for a damaged calendar word, which is repaired.
 extension UnsafeMutablePointer where Pointee == ChargeStep {
     /// What a limit shows: everything that `explain` and a rejection tell.
     struct View {
@@ -208,10 +208,10 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
         if number == window.number {
             used = Int64(CalendarWindow.count(ofWord: word))
         } else if CalendarWindow.isLater(number, than: window.number) {
-            let next = cell.pointee.next(after: window)
-            if number == next.number {
-                moment.wallOffset = next.start &- moment.now
-                window = next
+            // What a decision does too: damage is repaired by whoever looks first, so that it ends
+            // with this window even where all later decisions are refused by looking.
+            if meetNewer(number, word, window, &moment) {
+                window = cell.pointee.next(after: window)
                 used = Int64(CalendarWindow.count(ofWord: word))
             } else {
                 used = pointee.capacity
