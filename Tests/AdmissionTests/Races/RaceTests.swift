@@ -66,8 +66,9 @@ import Testing
             #expect(admitted.count * 100 >= expected * 99, "\(admitted.count) of \(expected)")
             retries += limiter.snapshot().retries
             if retries > 0 {
-                print("race bucket: \(admitted.count) of \(asked.count) admitted (oracle \(expected)), "
-                    + "\(retries) retries in \(round) rounds")
+                print(
+                    "race bucket: \(admitted.count) of \(asked.count) admitted (oracle \(expected)), "
+                        + "\(retries) retries in \(round) rounds")
                 return
             }
         }
@@ -88,8 +89,9 @@ import Testing
             let snapshot = limiter.snapshot()
             helped += snapshot.turnsHelped
             if helped > 0, snapshot.retries > 0 {
-                print("race rolling: \(admitted.count) admitted, same cells \(cells); retries "
-                    + "\(snapshot.retries), turns helped \(helped) in \(round) rounds")
+                print(
+                    "race rolling: \(admitted.count) admitted, same cells \(cells); retries "
+                        + "\(snapshot.retries), turns helped \(helped) in \(round) rounds")
                 return
             }
         }
@@ -170,8 +172,9 @@ import Testing
         #expect(counts.values.allSatisfy { $0 <= 500 })
         let full = counts.values.filter { $0 == 500 }.count
         #expect(full * 100 >= minutes * 99, "\(full) of \(minutes) minutes full")
-        print("race calendar: \(counts.count) minutes, \(full) full, "
-            + "\(limiter.snapshot().retries) retries")
+        print(
+            "race calendar: \(counts.count) minutes, \(full) full, "
+                + "\(limiter.snapshot().retries) retries")
     }
 
     @Test("never more leases than slots, and none is lost")
@@ -200,8 +203,9 @@ import Testing
         // All slots are free again.
         let permits = (0..<4).map { _ in gate.ask(takesPermit: true).record }
         #expect(permits.map(\.outcome) == [1, 1, 1, 2])
-        print("race leases: \(total.load(ordering: .relaxed)) held, at most "
-            + "\(most.load(ordering: .relaxed)) at once")
+        print(
+            "race leases: \(total.load(ordering: .relaxed)) held, at most "
+                + "\(most.load(ordering: .relaxed)) at once")
     }
 }
 
