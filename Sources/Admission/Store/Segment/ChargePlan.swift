@@ -6,6 +6,8 @@ import Synchronization
 /// Made once per distinct definition and parameters, kept as long as the store.
 package final class LimitNotes: Sendable {
     package let definition: Definition
+    /// The store's clock, for who must read it again in the middle of a decision.
+    let clock: StoreClock
     /// Interned, NUL-terminated, never freed.
     package let policyName: InternedName
     package let limitName: InternedName
@@ -29,10 +31,11 @@ package final class LimitNotes: Sendable {
     }
 
     package init(
-        definition: Definition, policyName: String, limit: Limit, attributeNames: [String],
-        parameterNumber: UInt64
+        definition: Definition, clock: StoreClock, policyName: String, limit: Limit,
+        attributeNames: [String], parameterNumber: UInt64
     ) {
         self.definition = definition
+        self.clock = clock
         self.policyName = InternedName(policyName)
         limitName = InternedName(limit.name)
         self.limit = limit

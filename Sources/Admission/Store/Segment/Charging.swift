@@ -160,12 +160,28 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
             moment.wallOffset = next.start &- moment.now
             return true
         }
+        if catchUp(number, &moment) { return true }
         let full = CalendarWindow.word(
             number: window.number, count: UInt64(bitPattern: pointee.capacity))
         if state.swap(word, full) {
             pointee.notes.takeUnretainedValue().damages.value.wrappingAdd(1, ordering: .relaxed)
         }
         return false
+    }
+
+    /// Reads the clock again where a window lies far ahead: a caller that was held up since it read
+    /// the time must not take another one's window for damage.
+    ///
+    /// - Returns: whether the instants were raised; false: the window is ahead of time itself.
+    func catchUp(_ number: UInt64, _ moment: inout ChargeMoment) -> Bool {
+        guard let cell = calendarCell else { return false }
+        let clock = pointee.notes.takeUnretainedValue().clock
+        let now = Swift.max(moment.now, clock.now())
+        let wallOffset = clock.wallOffset()
+        let next = cell.pointee.next(after: cell.pointee.current(now &+ wallOffset))
+        guard !CalendarWindow.isLater(number, than: next.number) else { return false }
+        (moment.now, moment.wallOffset) = (now, wallOffset)
+        return true
     }
 
     @inline(__always)

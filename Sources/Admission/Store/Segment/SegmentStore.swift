@@ -98,7 +98,7 @@ package final class SegmentStore: Store {
             let key = NotesKey(definition: definition.offset, parameterNumber: number)
             if let known = tables.notes[key] { return known }
             let notes = LimitNotes(
-                definition: definition, policyName: scope.policy, limit: limit,
+                definition: definition, clock: clock, policyName: scope.policy, limit: limit,
                 attributeNames: scope.keyNames,
                 parameterNumber: number)
             tables.notes[key] = notes
