@@ -250,6 +250,7 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
             moment.wallOffset = next.start &- moment.now
             return true
         }
+<<<<<<< HEAD
         // A caller that was held up for more than a window behind its reading of the clock finds
         // the present far ahead: that is no damage. Read behind the word, the clock tells.
         let now = pointee.notes.takeUnretainedValue().clock.now()
@@ -257,6 +258,9 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
             moment.now = now
             return true
         }
+=======
+        if catchUp(number, &moment) { return true }
+>>>>>>> review
         let full = CalendarWindow.word(
             number: window.number, count: UInt64(bitPattern: pointee.capacity))
         if state.swap(word, full) {
@@ -265,6 +269,25 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
         return false
     }
 
+<<<<<<< HEAD
+=======
+    /// Reads the clock again where a window lies far ahead: a caller that was held up since it read
+    /// the time must not take another one's window for damage.
+    ///
+    /// - Returns: whether the instants were raised; false: the window is ahead of time itself.
+    func catchUp(_ number: UInt64, _ moment: inout ChargeMoment) -> Bool {
+        guard let cell = calendarCell else { return false }
+        let clock = pointee.notes.takeUnretainedValue().clock
+        let now = Swift.max(moment.now, clock.now())
+        let wallOffset = clock.wallOffset()
+        let next = cell.pointee.next(after: cell.pointee.current(now &+ wallOffset))
+        guard !CalendarWindow.isLater(number, than: next.number) else { return false }
+        (moment.now, moment.wallOffset) = (now, wallOffset)
+        return true
+    }
+
+    @inline(__always)
+>>>>>>> review
     private func takeSlot(
         _ moment: inout ChargeMoment, _ charge: UnsafeMutablePointer<StepCharge>
     ) -> StepOutcome {

@@ -213,6 +213,8 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
             if meetNewer(number, word, window, &moment) {
                 window = cell.pointee.current(moment.wall)
                 used = Int64(CalendarWindow.count(ofWord: word))
+            } else if catchUp(number, &moment) {
+                return viewCalendar(amount, &moment)
             } else {
                 used = pointee.capacity
             }
