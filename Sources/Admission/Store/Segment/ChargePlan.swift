@@ -6,13 +6,8 @@ import Synchronization
 /// Made once per distinct definition and parameters, kept as long as the store.
 package final class LimitNotes: Sendable {
     package let definition: Definition
-<<<<<<< HEAD
-    /// The store's clock, for what is not on the hot path.
-    package let clock: StoreClock
-=======
     /// The store's clock, for who must read it again in the middle of a decision.
-    let clock: StoreClock
->>>>>>> review
+    package let clock: StoreClock
     /// Interned, NUL-terminated, never freed.
     package let policyName: InternedName
     package let limitName: InternedName
@@ -36,13 +31,8 @@ package final class LimitNotes: Sendable {
     }
 
     package init(
-<<<<<<< HEAD
-        definition: Definition, clock: StoreClock, policyName: String, limit: Limit, attributeNames: [String],
-        parameterNumber: UInt64
-=======
         definition: Definition, clock: StoreClock, policyName: String, limit: Limit,
         attributeNames: [String], parameterNumber: UInt64
->>>>>>> review
     ) {
         self.definition = definition
         self.clock = clock

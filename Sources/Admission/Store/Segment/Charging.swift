@@ -250,17 +250,7 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
             moment.wallOffset = next.start &- moment.now
             return true
         }
-<<<<<<< HEAD
-        // A caller that was held up for more than a window behind its reading of the clock finds
-        // the present far ahead: that is no damage. Read behind the word, the clock tells.
-        let now = pointee.notes.takeUnretainedValue().clock.now()
-        if now > moment.now, now &+ moment.wallOffset >= window.end {
-            moment.now = now
-            return true
-        }
-=======
         if catchUp(number, &moment) { return true }
->>>>>>> review
         let full = CalendarWindow.word(
             number: window.number, count: UInt64(bitPattern: pointee.capacity))
         if state.swap(word, full) {
@@ -269,8 +259,6 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
         return false
     }
 
-<<<<<<< HEAD
-=======
     /// Reads the clock again where a window lies far ahead: a caller that was held up since it read
     /// the time must not take another one's window for damage.
     ///
@@ -286,8 +274,6 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
         return true
     }
 
-    @inline(__always)
->>>>>>> review
     private func takeSlot(
         _ moment: inout ChargeMoment, _ charge: UnsafeMutablePointer<StepCharge>
     ) -> StepOutcome {
