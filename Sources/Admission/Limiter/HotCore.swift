@@ -94,6 +94,25 @@ extension ChargePlanReference {
         }
     }
 
+    /// The same for an admission by a plan of one bucket, from what its limit's keys share.
+    @inline(__always)
+    func fillSingle(_ record: UnsafeMutablePointer<DecisionRecord>, _ result: ChargeResult) {
+        let wall = result.now &+ result.wallOffset
+        record.pointee.outcome = 1
+        record.pointee.reason = 0
+        record.pointee.storeMode = StoreMode.memory.rawValue
+        record.pointee.retryAfterNanoseconds = 0
+        record.pointee.predictedStartUnixNanoseconds = wall
+        record.pointee.decidedAtNanoseconds = result.now
+        record.pointee.decidedAtUnixNanoseconds = wall
+        record.pointee.asked = result.asked
+        record.pointee.remaining = result.remaining
+        let shared = shared.address
+        record.pointee.limit = shared.pointee.capacity
+        record.pointee.policyName = shared.pointee.policyName
+        record.pointee.limitName = shared.pointee.limitName
+    }
+
     @inline(never)
     private func fillRejection(
         _ record: UnsafeMutablePointer<DecisionRecord>, _ result: ChargeResult, wall: Int64
@@ -174,12 +193,12 @@ extension ChargePlanReference {
         if _fastPath(isPlainBucket) {
             if takesPermit {
                 if let (result, permit) = acquireSingle(cost) {
-                    fill(record, result)
+                    fillSingle(record, result)
                     record.pointee.permit = permit
                     return 0
                 }
             } else if let result = chargeSingle(cost) {
-                fill(record, result)
+                fillSingle(record, result)
                 record.pointee.permit = 0
                 return 0
             }
@@ -218,9 +237,9 @@ extension ChargePlanReference {
 
     @inline(__always)
     private func prepareSingle(_ cost: borrowing CostAmounts) -> SingleCharge? {
-        guard _fastPath(!cost.hasNegative && step(0).isNoted) else { return nil }
+        guard _fastPath(!cost.hasNegative) else { return nil }
         let amount = head.pointee.countIndex == 0 ? cost.requests : cost.inputTokens
-        return prepareSingle(amount, clock: hot.pointee.clock)
+        return prepareSingle(amount)
     }
 
     /// Charges a plain bucket; nil: nothing was charged, take the general way.

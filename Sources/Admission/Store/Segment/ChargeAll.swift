@@ -261,7 +261,7 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
     /// Notes that a cost met this limit.
     @inline(never)
     func note() {
-        pointee.notes.takeUnretainedValue().wasCharged.store(true, ordering: .relaxed)
+        pointee.notes.takeUnretainedValue().wasCharged = true
         isNoted = true
     }
 }
@@ -277,16 +277,21 @@ extension ChargePlanReference {
     ///
     /// - Parameter amount: units of the bucket's count.
     @inline(__always)
-    package func prepareSingle(_ amount: Int64, clock: StoreClock) -> SingleCharge? {
-        guard let now = clock.nowAtOnce() else { return nil }
-        let scaled = UInt64(bitPattern: now) &<< UInt64(head.pointee.shift)
+    package func prepareSingle(_ amount: Int64) -> SingleCharge? {
+        // Set with `isSingleBucket`, which the caller has asked for.
+        let clock = head.pointee.clock.unsafelyUnwrapped
+        guard _fastPath(shared.wasCharged.loadRelaxed() != 0),
+            let now = clock.pointee.nanosecondsByAnchor()
+        else { return nil }
+        let scaled = UInt64(bitPattern: now) &<< 1
         let (high, charged) = head.pointee.interval.multipliedFullWidth(
             by: UInt64(bitPattern: amount))
         guard _fastPath(high == 0 && charged <= head.pointee.tolerance && amount > 0) else {
             return nil
         }
         var charge = SingleCharge(
-            now: now, wallOffset: clock.systemWallOffset(), amount: amount, scaled: scaled,
+            now: now, wallOffset: clock.pointee.wallOffsetNanoseconds(), amount: amount,
+            scaled: scaled,
             charged: charged)
         return look(&charge) ? charge : nil
     }
@@ -294,10 +299,10 @@ extension ChargePlanReference {
     /// Reads the key's word and computes the next; false: refused, or not the plan's any more.
     @inline(__always)
     private func look(_ charge: inout SingleCharge) -> Bool {
-        let parity = UInt64(head.pointee.parity)
+        let parity = head.pointee.parity
         let word = SharedWord(head.pointee.record, at: KeyRecord.state).load()
         var lead = (word & ~1) &- charge.scaled
-        if lead > head.pointee.farthest { lead = 0 }
+        if lead > UInt64(Int64.max) { lead = 0 }
         charge.word = word
         charge.after = lead &+ charge.charged
         charge.next = (charge.scaled &+ charge.after) | parity
@@ -322,7 +327,7 @@ extension ChargePlanReference {
             guard look(&charge) else { return nil }
         }
         let span = head.pointee.tolerance &- charge.after
-        var left = span.multipliedFullWidth(by: singleReciprocal).high
+        var left = span.multipliedFullWidth(by: shared.address.pointee.reciprocal).high
         if span &- left &* head.pointee.interval >= head.pointee.interval { left &+= 1 }
         var result = ChargeResult(
             outcome: .admitted, now: charge.now, wallOffset: charge.wallOffset)

@@ -18,8 +18,8 @@ package final class LimitNotes: Sendable {
     package let parameterNumber: UInt64
     /// A gate was opened on this limit.
     package let wasMatched = Atomic<Bool>(false)
-    /// A cost above 0 met this limit.
-    package let wasCharged = Atomic<Bool>(false)
+    /// What decisions on a single bucket read of their limit; owned by these notes.
+    package let shared: SharedLimitReference
     /// Calendar words that were found ahead of time and taken for damage.
     package let damages = RejectionCount()
     /// Rejections by reason (`Verdict.Refusal`).
@@ -42,7 +42,65 @@ package final class LimitNotes: Sendable {
         self.attributeNames = attributeNames
         self.parameterNumber = parameterNumber
         rejections = (0..<6).map { _ in RejectionCount() }
+        var reciprocal: UInt64 = 0
+        if case .tokenBucket(let units, let period, let burst) = limit.kind {
+            let bucket = TokenBucket(units: units, periodNanoseconds: period, burst: burst)
+            reciprocal = bucket.reciprocal
+        }
+        shared = SharedLimitReference(
+            SharedLimit(
+                capacity: limit.kind.capacity, reciprocal: reciprocal,
+                policyName: self.policyName.address, limitName: limitName.address))
     }
+
+    deinit {
+        shared.address.deallocate()
+    }
+
+    /// A cost above 0 met this limit since it was loaded.
+    package var wasCharged: Bool {
+        get { shared.wasCharged.loadRelaxed() != 0 }
+        set { shared.wasCharged.storeRelaxed(newValue ? 1 : 0) }
+    }
+}
+
+/// What all keys of a limit share on the path of a single bucket: one line for all of them.
+package struct SharedLimit {
+    /// 1 once a cost above 0 met the limit; relaxed, any thread.
+    var wasCharged: UInt64 = 0
+    package var capacity: Int64
+    /// floor((2^64 - 1) / interval) of a bucket.
+    var reciprocal: UInt64
+    /// Interned, never freed.
+    package var policyName: UnsafePointer<CChar>?
+    package var limitName: UnsafePointer<CChar>?
+
+    init(
+        capacity: Int64, reciprocal: UInt64, policyName: UnsafePointer<CChar>,
+        limitName: UnsafePointer<CChar>
+    ) {
+        self.capacity = capacity
+        self.reciprocal = reciprocal
+        self.policyName = policyName
+        self.limitName = limitName
+    }
+}
+
+/// The address of a `SharedLimit`, which lives as long as its notes.
+package struct SharedLimitReference: @unchecked Sendable {
+    // Unchecked: written before it is published, but for its first word, which is atomic.
+    package let address: UnsafeMutablePointer<SharedLimit>
+
+    init(_ limit: SharedLimit) {
+        address = UnsafeMutablePointer<SharedLimit>.allocate(capacity: 1)
+        address.initialize(to: limit)
+    }
+
+    @inline(__always)
+    init(_ address: UnsafeMutablePointer<SharedLimit>) { self.address = address }
+
+    @inline(__always)
+    var wasCharged: SharedWord { SharedWord(UnsafeMutableRawPointer(address), at: 0) }
 }
 
 /// One charge of a plan: which key, and under which parameters. Plain data in plan memory.
@@ -82,7 +140,7 @@ package struct ChargeStep {
 /// The memory of a plan: a head of one cache line, then the steps.
 ///
 /// ```
-/// head:  core · version · flags · record · tag · interval · tolerance · farthest
+/// head:  core · version and flags · record · tag · interval · tolerance · shared limit · clock
 /// steps: 192 bytes each, in the order in which charges are taken (concurrency, then by address)
 /// texts: the keys' attribute values, to find or make a key again that was reclaimed
 /// ```
@@ -91,22 +149,41 @@ package struct ChargeStep {
 package struct ChargePlan {
     /// The owner's context: `Limiter`'s hot core.
     package var core: UnsafeMutableRawPointer
-    /// `loadVersion` of the segment for which the plan was made.
-    package var version: UInt64
+    /// `loadVersion` of the segment for which the plan was made, its lower half.
+    package var version: UInt32
     package var stepCount: UInt16
-    /// A plan of one bucket.
-    package var isSingleBucket: Bool
-    package var hasConcurrency: Bool
+    private var flags: UInt8
     /// Count of the single bucket.
-    var countIndex: UInt8
-    /// Nanosecond shift of the single bucket's quanta.
-    var shift: UInt8
-    var parity: UInt8
+    package var countIndex: UInt8
     var record: UnsafeMutableRawPointer
     var tag: UInt64
     var interval: UInt64
     var tolerance: UInt64
-    var farthest: UInt64
+    /// The single bucket's limit.
+    package var shared: UnsafeMutablePointer<SharedLimit>?
+    /// The system's clock; nil: the plan takes the general way.
+    var clock: UnsafePointer<CounterClock>?
+
+    /// A plan of one bucket on the system's clock that needs no stamp, so that its instants are in
+    /// half nanoseconds.
+    @inline(__always)
+    package var isSingleBucket: Bool {
+        get { flags & 1 != 0 }
+        set { flags = flags & ~1 | (newValue ? 1 : 0) }
+    }
+
+    @inline(__always)
+    package var hasConcurrency: Bool {
+        get { flags & 2 != 0 }
+        set { flags = flags & ~2 | (newValue ? 2 : 0) }
+    }
+
+    /// Parity of the single bucket's words.
+    @inline(__always)
+    var parity: UInt64 {
+        get { UInt64(flags >> 2 & 1) }
+        set { flags = flags & ~4 | UInt8(newValue & 1) << 2 }
+    }
 
     /// Bytes of the head and of a step.
     package static let headBytes = 128
@@ -116,8 +193,6 @@ package struct ChargePlan {
 
     /// Second line of the head.
     static let successorOffset = 64
-    static let notesOffset = 72
-    static let reciprocalOffset = 80
 }
 
 /// Address of a plan. The gate's storage owns the memory.
@@ -147,15 +222,10 @@ package struct ChargePlanReference: @unchecked Sendable, Equatable {
     @inline(__always)
     package var successor: SharedWord { SharedWord(address, at: ChargePlan.successorOffset) }
 
-    /// Notes of the single bucket.
+    /// What the single bucket's keys share; only where `isSingleBucket` holds.
     @inline(__always)
-    package var singleNotes: Unmanaged<LimitNotes> {
-        (address + ChargePlan.notesOffset).load(as: Unmanaged<LimitNotes>.self)
-    }
-
-    @inline(__always)
-    var singleReciprocal: UInt64 {
-        (address + ChargePlan.reciprocalOffset).load(as: UInt64.self)
+    package var shared: SharedLimitReference {
+        SharedLimitReference(head.pointee.shared.unsafelyUnwrapped)  // set with `isSingleBucket`
     }
 
     /// Memory for a plan, or nil when the system has none.

@@ -105,7 +105,7 @@ package final class SegmentStore: Store {
             return notes
         }
         notes.wasMatched.store(false, ordering: .relaxed)
-        notes.wasCharged.store(false, ordering: .relaxed)
+        notes.wasCharged = false
         return notes
     }
 
