@@ -121,6 +121,12 @@ extension RollingWindow {
         word >> 42 == epoch & epochMask
     }
 
+    /// Whether a cell's word is of a later epoch, by signed distance.
+    package static func isLater(_ word: UInt64, than epoch: UInt64) -> Bool {
+        let distance = (word >> 42 &- epoch) & epochMask
+        return distance != 0 && distance < 1 << 21
+    }
+
     @inline(__always)
     package static func base(epoch: UInt64, sum: UInt64) -> UInt64 {
         epoch << 42 | min(sum, largestSum)

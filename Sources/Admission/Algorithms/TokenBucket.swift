@@ -9,9 +9,8 @@
 /// TAT = now is full; a unit moves it ahead by one emission interval; a charge fits while the TAT
 /// stays within burst intervals of now. We differ in four points:
 /// - Time is kept in quanta of 2^-shift ns. The interval, a whole number of quanta, is rounded up,
-///   never down: shift is 0 where the interval is a whole number of nanoseconds or at least
-///   20,000 of them, else the least that makes it 20,000 quanta, so that the rate lost to
-///   rounding is at most 1/20,000.
+///   never down; shift is the least with which that costs at most 1/20,000 of the rate: 0 for
+///   whole nanoseconds and for most others above a microsecond.
 /// - The word is `TAT << 1 | parity`, all arithmetic doubled. The parity tells under which of two
 ///   successive parameter sets the TAT was computed, so that a reload converts a bucket by one
 ///   swap (`converted(_:from:now:)`) and a decision with old parameters cannot change it.
@@ -49,11 +48,9 @@ package struct TokenBucket: Sendable, Hashable {
         let period = UInt64(max(1, periodNanoseconds))
         var shift: UInt64 = 0
         var quanta = Self.quotientUp(period, shift: 0, by: units)
-        if !period.isMultiple(of: units) {
-            while quanta < 20_000 && shift < 20 {
-                shift += 1
-                quanta = Self.quotientUp(period, shift: shift, by: units)
-            }
+        while shift < 20, Self.losesTooMuch(period, shift: shift, by: units) {
+            shift += 1
+            quanta = Self.quotientUp(period, shift: shift, by: units)
         }
         interval = quanta &* 2
         self.burst = max(1, burst)
@@ -71,6 +68,15 @@ package struct TokenBucket: Sendable, Hashable {
         guard dividend.high < units else { return UInt64(Int64.max) / 2 }
         let (quotient, remainder) = units.dividingFullWidth(dividend)
         return max(1, quotient + (remainder > 0 ? 1 : 0))
+    }
+
+    /// Whether rounding the interval up to whole quanta costs more than 1/20,000 of the rate.
+    private static func losesTooMuch(_ period: UInt64, shift: UInt64, by units: UInt64) -> Bool {
+        let span = period.multipliedFullWidth(by: 1 << shift)
+        // So long a period has intervals of more than 20,000 quanta.
+        guard span.high == 0 else { return false }
+        let rest = span.low % units
+        return rest > 0 && (units - rest).multipliedSaturated(20_000, atMost: .max) > span.low
     }
 
     /// The word of a bucket that nobody has touched.

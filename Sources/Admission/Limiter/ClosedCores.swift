@@ -6,12 +6,21 @@ import Synchronization
 /// Whoever gives up a reference to a core (its limiter, a gate) hands it here when permits are
 /// open; who ends a permit of a closed limiter asks whether that was the last.
 enum ClosedCores {
-    private static let kept = Mutex<[UInt: Unmanaged<LimiterCore>]>([:])
+    private static let kept = ForkableLock<[UInt: Unmanaged<LimiterCore>]>(
+        [:], rank: .closed)
 
-    /// Keeps a closed core while it has open permits.
+    /// Keeps a closed core while it has open permits, or a thread that is ending its last one.
     static func keepWhilePermitsAreOpen(_ core: LimiterCore) {
-        guard core.isClosed, core.hot.pointee.permits.counts().open > 0 else { return }
+        guard core.isClosed else { return }
         let entry = Unmanaged.passUnretained(core)
+        guard core.hot.pointee.permits.counts().open > 0 else {
+            // The thread that ended the last permit may not have left the core yet.
+            let tag = UInt(bitPattern: entry.toOpaque())
+            if InFlight.isActive(tag) {
+                InFlight.retire(Unmanaged<AnyObject>.passRetained(core), tag: tag)
+            }
+            return
+        }
         kept.withLock { kept in
             let tag = UInt(bitPattern: entry.toOpaque())
             if kept[tag] == nil { kept[tag] = entry.retain() }

@@ -14,6 +14,7 @@ public struct Event: Sendable, Hashable {
 
     /// Number of the event in its limiter, from 1.
     public let sequence: UInt64
+    /// What happened.
     public let kind: Kind
     /// When it was noted.
     public let instant: WallInstant

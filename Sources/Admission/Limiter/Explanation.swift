@@ -7,7 +7,9 @@ public struct Explanation: Sendable {
 
     /// A limit that no gate matched, or that never met a cost with its count: a silent no-op.
     public struct UnusedLimit: Sendable, Hashable {
+        /// The policy's name.
         public let policy: String
+        /// The limit's name.
         public let limit: String
         /// `no gate matched` or `no cost carried its count`.
         public let why: String
@@ -61,6 +63,7 @@ public struct LimitExplanation: Sendable {
     public let fullAgain: WallInstant?
     /// The next boundary of a calendar limit.
     public let reset: WallInstant?
+    /// What it would answer to the cost.
     public let outcome: Outcome
     /// Why not; nil where it admits.
     public let reason: RejectionReason?

@@ -9,8 +9,7 @@ import Synchronization
 ///
 /// Lock: the members' mutex is held while a member is renewed, so that removing one waits for its
 /// renewal; a member's own lock is taken under it, never the other way round.
-final class Heartbeat: @unchecked Sendable {
-    // Unchecked: its one variable is touched under `lock` alone.
+final class Heartbeat: Sendable {
     static let shared = Heartbeat()
 
     private struct Members {
@@ -22,25 +21,16 @@ final class Heartbeat: @unchecked Sendable {
         var beatNanoseconds = Heartbeat.longestBeat
     }
 
-    /// Guards `members`; apart from them, so that fork() can hold it.
-    private let lock = Mutex(())
-    /// Touched under `lock` alone.
-    nonisolated(unsafe) private var members = Members()
+    private let members = ForkableLock(Members(), rank: .heartbeat)
 
     private static let longestBeat: Int64 = 1_000_000_000
 
-    private init() {
-        // A child is forked with this lock free, whatever the parent's threads are doing.
-        pthread_atfork(
-            { Heartbeat.shared.lock._unsafeLock() },
-            { Heartbeat.shared.lock._unsafeUnlock() },
-            { Heartbeat.shared.lock._unsafeUnlock() })
-    }
+    private init() {}
 
     /// Begins to renew a limiter's leases. Called with its first lease in a process.
     func add(_ core: LimiterCore, identity: UInt64) {
         let beat = min(Self.longestBeat, (core.shortestLease() ?? Self.longestBeat) / 3)
-        lock.withLock { _ in
+        members.withLock { members in
             let entry = Unmanaged.passUnretained(core)
             if !members.cores.contains(where: { $0.toOpaque() == entry.toOpaque() }) {
                 members.cores.append(entry)
@@ -58,7 +48,7 @@ final class Heartbeat: @unchecked Sendable {
 
     /// Forgets a limiter; when this returns the thread does not touch it.
     func remove(_ core: LimiterCore) {
-        lock.withLock { _ in
+        members.withLock { members in
             let entry = Unmanaged.passUnretained(core).toOpaque()
             members.cores.removeAll { $0.toOpaque() == entry }
             if members.cores.isEmpty { Self.wake(members) }
@@ -113,12 +103,12 @@ final class Heartbeat: @unchecked Sendable {
     private func run(_ descriptor: Int32) {
         defer { close(descriptor) }
         while true {
-            let beat = lock.withLock { _ in members.beatNanoseconds }
+            let beat = members.withLock { $0.beatNanoseconds }
             var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
             _ = poll(&entry, 1, Int32(max(1, beat / 1_000_000)))
             var bytes: (UInt64, UInt64) = (0, 0)
             while read(descriptor, &bytes, 16) > 0 {}
-            let isLast = lock.withLock { _ -> Bool in
+            let isLast = members.withLock { members -> Bool in
                 guard !members.cores.isEmpty else {
                     members.threadIdentity = 0
                     members.beatNanoseconds = Self.longestBeat

@@ -8,6 +8,8 @@ struct HotCore {
     let permits: PermitTable
     /// `ProcessIdentity.word`, reached without its one-time initialisation.
     let identityWord: SharedWord
+    /// The segment's count of swaps that met another writer.
+    let retries: SharedWord
     /// Identity of the process that `owner` belongs to.
     let ownerIdentity: SharedWord
     /// Lease owner number of that process.
@@ -207,34 +209,42 @@ extension ChargePlanReference {
     /// last, so that the functions for a single one serve.
     @inline(__always)
     var isPlainBucket: Bool {
-        head.pointee.isSingleBucket && head.pointee.wasRefused == 0 && head.pointee.countIndex <= 1
+        head.pointee.isSingleBucket && !wasRefused && head.pointee.countIndex <= 1
+    }
+
+    @inline(__always)
+    private func prepareSingle(_ cost: borrowing CostAmounts) -> SingleCharge? {
+        guard _fastPath(!cost.hasNegative && step(0).isNoted) else { return nil }
+        let amount = head.pointee.countIndex == 0 ? cost.requests : cost.inputTokens
+        return prepareSingle(amount, clock: hot.pointee.clock)
     }
 
     /// Charges a plain bucket; nil: nothing was charged, take the general way.
     @inline(__always)
     func chargeSingle(_ cost: borrowing CostAmounts) -> ChargeResult? {
-        guard _fastPath(!cost.hasNegative) else { return nil }
-        let amount = head.pointee.countIndex == 0 ? cost.requests : cost.inputTokens
-        guard let result = chargeSingle(amount, clock: hot.pointee.clock) else { return nil }
-        if _slowPath(!step(0).pointee.isNoted) { step(0).note() }
-        return result
+        guard let prepared = prepareSingle(cost) else { return nil }
+        return commit(prepared, retries: hot.pointee.retries)
     }
 
     /// Charges a plain bucket and gives a permit out; nil: nothing was done.
     @inline(__always)
     func acquireSingle(_ cost: borrowing CostAmounts) -> (ChargeResult, permit: UInt64)? {
         let hot = self.hot
-        let identity = hot.pointee.identity
-        guard let slot = hot.pointee.permits.claim(shelf: 0) else { return nil }
-        guard let result = chargeSingle(cost) else {
+        let identity = hot.pointee.identityWord.loadRelaxed()
+        guard _fastPath(identity != 0), let prepared = prepareSingle(cost),
+            let slot = hot.pointee.permits.claimAtOnce(shelf: 0)
+        else { return nil }
+        guard let result = commit(prepared, retries: hot.pointee.retries) else {
             slot.cancel()
             return nil
         }
-        slot.keep(cost, plan: address, acquiredAt: result.now, identity: identity)
+        slot.keep(
+            cost, plan: address, acquiredAt: result.now, identity: identity, holdsLeases: false)
         let charge = slot.charges
         charge.pointee.amount = result.asked
         charge.pointee.laterAmount = 0
         charge.pointee.total = result.asked
+        slot.open()
         return (result, slot.id)
     }
 
@@ -260,7 +270,10 @@ extension ChargePlanReference {
             slot.cancel()
             return Attempt(notAdmitted: result)
         }
-        slot.keep(cost, plan: address, acquiredAt: result.now, identity: identity)
+        slot.keep(
+            cost, plan: address, acquiredAt: result.now, identity: identity,
+            holdsLeases: head.pointee.hasConcurrency)
+        slot.open()
         if _slowPath(
             head.pointee.hasConcurrency
                 && hot.pointee.heartbeatIdentity.loadRelaxed() != identity)
@@ -281,7 +294,7 @@ extension ChargePlanReference {
         guard let slot = hot.pointee.permits.claim(shelf: shelf) else {
             return Attempt(failed: LimiterError.Code.permitTableFull.status)
         }
-        slot.body.pointee.plan = nil
+        slot.plan = nil
         let result = charge(
             cost, clock: hot.pointee.clock, owner: 0, charges: slot.charges)
         slot.cancel()

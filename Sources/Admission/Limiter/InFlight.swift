@@ -86,6 +86,25 @@ package enum InFlight {
         return InFlightTable.enter(tag, thread: thread)
     }
 
+    /// The same where it takes no call; nil: nothing was done, use `enter`.
+    @inline(__always)
+    static func enterAtOnce(_ tag: UInt) -> Token? {
+        let thread = UInt(admission_thread_pointer())
+        guard let records = Token(bitPattern: fastRecords.load(ordering: .acquiring)) else {
+            return nil
+        }
+        let record = records + recordIndex(of: thread) &* recordWords
+        guard
+            _fastPath(
+                record.pointee.load(ordering: .relaxed) == thread
+                    && (record + 1).pointee.load(ordering: .relaxed) == 0)
+        else { return nil }
+        // Orderings as in `enter`.
+        (record + 1).pointee.store(tag, ordering: .releasing)
+        admission_compiler_barrier()
+        return record + 1
+    }
+
     /// Makes the table, unless it is there.
     ///
     /// - Returns: what `enter` takes; nil where there is no fast path, for the process' life.

@@ -38,6 +38,7 @@ public final class Limiter: Sendable {
         /// Who renews leases.
         public var heartbeat: Heartbeat
 
+        /// Options with the defaults above; they are checked when the limiter is opened.
         public init(
             store: String? = nil, clock: LimiterClock = .system, permitCapacity: Int = 65_536,
             keyCapacity: Int = 1_048_576, heartbeat: Heartbeat = .automatic
@@ -208,7 +209,7 @@ extension Limiter {
         let identity = ProcessIdentity.current()
         var open = 0
         core.hot.pointee.permits.forEachOpen { slot, _ in
-            if slot.body.pointee.identity == identity { open += 1 }
+            if slot.identity == identity { open += 1 }
         }
         return open
     }

@@ -1,6 +1,10 @@
 /// Reload, time and the end.
 extension LimiterCore {
     func reload(_ document: PolicyDocument) throws(LimiterError) {
+        try reloading.withLock { (_) throws(LimiterError) in try reloadLocked(document) }
+    }
+
+    private func reloadLocked(_ document: PolicyDocument) throws(LimiterError) {
         try checkOpen()
         let hash = state.withLock { $0.loaded.table.document.hash }
         do throws(StoreError) {

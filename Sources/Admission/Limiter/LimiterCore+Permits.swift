@@ -99,7 +99,7 @@ extension LimiterCore {
             guard
                 _fastPath(
                     word != slot.openWord && !isBusy
-                        || slot.body.pointee.identity == hot.pointee.identity)
+                        || slot.identity == hot.pointee.identity)
             else {
                 status = LimiterError.Code.notOwner.status
                 return nil
@@ -222,7 +222,7 @@ extension LimiterCore {
 
 /// Renewing leases of open permits: what the heartbeat and a manual clock's `advance` do.
 extension LimiterCore {
-    /// Renews every open permit's leases of this process.
+    /// Renews every open permit's leases of this process. A permit without leases is passed by.
     ///
     /// - Parameters:
     ///   - now: the instant at which a lease must still live.
@@ -231,15 +231,19 @@ extension LimiterCore {
         let identity = ProcessIdentity.current()
         state.withLock { _ in
             hot.pointee.permits.forEachOpen { slot, word in
-                guard word == slot.openWord, slot.body.pointee.identity == identity else { return }
-                _ = renewLeases(of: slot, now: now, until: until)
+                // Held while it is renewed, so that it is not ended and given out anew meanwhile.
+                guard word == slot.openWord, slot.beginSettling() else { return }
+                if slot.identity == identity {
+                    _ = renewLeases(of: slot, now: now, until: until)
+                }
+                slot.endAdding()
             }
         }
     }
 
     /// - Returns: whether all leases still were the permit's own and were renewed.
     private func renewLeases(of slot: PermitSlot, now: Int64, until: Int64) -> Bool {
-        guard let address = slot.body.pointee.plan else { return true }
+        guard let address = slot.plan else { return true }
         let plan = ChargePlanReference(address)
         let acquiredAt = slot.body.pointee.acquiredAt
         var areRenewed = true

@@ -33,7 +33,10 @@ package final class LimiterCore: @unchecked Sendable {
         var reportedDamages: UInt64 = 0
     }
 
-    let state: Mutex<State>
+    let state: ForkableLock<State>
+    /// Held while a document is put in force, so that the store's parameters and the document that
+    /// gates resolve by are of one load.
+    let reloading = ForkableLock((), rank: .reload)
 
     /// Plans that may wait before the open permits are searched for them.
     static let retiredPlansBound = 64
@@ -51,8 +54,9 @@ package final class LimiterCore: @unchecked Sendable {
             (clock, manual) = Self.clock(options.clock)
             store = SegmentStore(segment: segment, clock: clock)
             let table = PolicyTable(document)
-            state = Mutex(
-                State(loaded: Loaded(table: table, limits: try store.load(table.scopes))))
+            state = ForkableLock(
+                State(loaded: Loaded(table: table, limits: try store.load(table.scopes))),
+                rank: .limiter)
         } catch {
             throw LimiterError(error)
         }
@@ -65,6 +69,7 @@ package final class LimiterCore: @unchecked Sendable {
             to: HotCore(
                 loadVersion: store.segment.loadVersion, clock: store.clock, permits: permits,
                 identityWord: ProcessIdentity.word,
+                retries: store.segment.retries,
                 ownerIdentity: .makeOwned(0), owner: .makeOwned(0),
                 heartbeatIdentity: .makeOwned(0),
                 isClosed: .makeOwned(0), core: Unmanaged.passUnretained(self)))
@@ -158,7 +163,7 @@ extension LimiterCore {
             guard state.retiredPlans.count >= state.sweepAt else { return [] }
             var named: Set<UInt> = []
             hot.pointee.permits.forEachOpen { slot, _ in
-                named.insert(UInt(bitPattern: slot.body.pointee.plan))
+                named.insert(UInt(bitPattern: slot.plan))
             }
             let isNamed = { (plan: ChargePlanReference) in
                 named.contains(UInt(bitPattern: plan.address))

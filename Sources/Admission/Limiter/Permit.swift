@@ -129,7 +129,24 @@ struct PermitCore: @unchecked Sendable {
 
     @usableFromInline
     @discardableResult
-    func drop(_ number: UInt64) -> Settlement { Settlement(end { $0.drop(number) }) }
+    func drop(_ number: UInt64) -> Settlement {
+        _fastPath(dropAtOnce(number)) ? .settled : Settlement(end { $0.drop(number) })
+    }
+
+    /// Ends a permit without leases; false: nothing was done. Calls nothing but on a closed core.
+    @inline(__always)
+    private func dropAtOnce(_ number: UInt64) -> Bool {
+        guard let token = InFlight.enterAtOnce(UInt(bitPattern: address)) else { return false }
+        let core = Unmanaged<LimiterCore>.fromOpaque(address)
+        let hot = core._withUnsafeGuaranteedRef { $0.hot }
+        let identity = hot.pointee.identityWord.loadRelaxed()
+        let isEnded = hot.pointee.permits.find(number)?.endPlainly(identity: identity) ?? false
+        // Behind the end: a closer that still saw the permit open leaves the core to this caller.
+        let isClosed = hot.pointee.isClosed.load() != 0
+        InFlight.leave(token)
+        if _slowPath(isClosed && isEnded) { ClosedCores.release(core) }
+        return isEnded
+    }
 
     @usableFromInline
     func renew(_ number: UInt64) -> Settlement { Settlement(end { $0.renew(number) }) }

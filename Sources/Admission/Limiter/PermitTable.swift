@@ -4,7 +4,7 @@ import Synchronization
 
 /// What a permit keeps until it is ended; plain data in the table's memory.
 package struct PermitBody {
-    /// Address of the plan that charged; it lives until the permit is ended.
+    /// Address of the plan that charged; it lives until the permit is ended. See `PermitSlot.plan`.
     var plan: UnsafeMutableRawPointer?
     /// Charged so far, what was added included.
     var requests: Int64
@@ -14,14 +14,16 @@ package struct PermitBody {
     var acquiredAt: Int64
     /// `ProcessIdentity` of the process that holds it.
     var identity: UInt64
+    /// 1 where concurrency slots have to be freed at its end.
+    var holdsLeases: UInt64
 }
 
 /// The open permits of one limiter in this process: slots that are claimed and freed, never moved.
 ///
 /// Four shelves hold permits of up to 4, 16, 64 and 256 charges. A slot's state is one word,
 /// `generation:40 | code`: claimed by one swap from a hint that each thread keeps (by its thread
-/// pointer), ended by one swap to `busy` and a store that frees it, so that a permit ends once in
-/// whatever thread. An id is `generation:40 | shelf:2 | index:22`, never 0, with the
+/// pointer), opened by a store behind the body, ended by one swap to `busy` and a store that frees
+/// it, so that a permit ends once in whatever thread. An id is `generation:40 | shelf:2 | index:22`, never 0, with the
 /// generation turned by a number of this table's own: another limiter's id names no permit here.
 ///
 /// Private to the process: a forked child has a copy, whose permits are not its own. Untouched
@@ -36,6 +38,8 @@ package struct PermitTable {
     static let free: UInt64 = 0
     static let open: UInt64 = 1
     static let busy: UInt64 = 2
+    /// Claimed by a decision that has not written the body yet: nobody else looks at it.
+    static let taking: UInt64 = 3
 
     private static let codeMask: UInt64 = 0xff_ffff
     private static let stripes = 64
@@ -133,14 +137,59 @@ struct PermitSlot {
     @inline(__always)
     func keep(
         _ cost: borrowing CostAmounts, plan: UnsafeMutableRawPointer, acquiredAt: Int64,
-        identity: UInt64
+        identity: UInt64, holdsLeases: Bool
     ) {
-        body.pointee.plan = plan
+        self.plan = plan
         body.pointee.requests = cost.requests
         body.pointee.inputTokens = cost.inputTokens
         body.pointee.outputTokens = cost.outputTokens
         body.pointee.acquiredAt = acquiredAt
-        body.pointee.identity = identity
+        self.identity = identity
+        leasesWord.storeRelaxed(holdsLeases ? 1 : 0)
+    }
+
+    /// Ends an open permit that holds no lease, as charged, with one swap; false: nothing was done.
+    @inline(__always)
+    func endPlainly(identity: UInt64) -> Bool {
+        state.load() == openWord && self.identity == identity
+            && leasesWord.loadRelaxed() == 0 && state.swap(openWord, openWord & ~0xff_ffff)
+    }
+
+    /// Opens a slot that this thread claimed. Releases: pairs with the load of whoever ends it.
+    @inline(__always)
+    func open() { state.store(openWord) }
+
+    /// The plan in the body. Relaxed: a walk over the slots may meet the next decision here.
+    @inline(__always)
+    var plan: UnsafeMutableRawPointer? {
+        get { UnsafeMutableRawPointer(bitPattern: UInt(planWord.loadRelaxed())) }
+        nonmutating set { planWord.storeRelaxed(UInt64(UInt(bitPattern: newValue))) }
+    }
+
+    @inline(__always)
+    private var planWord: SharedWord { SharedWord(UnsafeMutableRawPointer(body), at: 0) }
+
+    /// Process that holds the permit: read before the right to settle is claimed, while another
+    /// thread may claim the slot anew.
+    @inline(__always)
+    var identity: UInt64 {
+        get { identityWord.loadRelaxed() }
+        nonmutating set { identityWord.storeRelaxed(newValue) }
+    }
+
+    /// `holdsLeases`, read like `identity`.
+    @inline(__always)
+    private var leasesWord: SharedWord {
+        SharedWord(
+            UnsafeMutableRawPointer(body),
+            at: MemoryLayout<PermitBody>.offset(of: \.holdsLeases).unsafelyUnwrapped)
+    }
+
+    @inline(__always)
+    private var identityWord: SharedWord {
+        SharedWord(
+            UnsafeMutableRawPointer(body),
+            at: MemoryLayout<PermitBody>.offset(of: \.identity).unsafelyUnwrapped)
     }
 
     /// Frees a slot that this thread holds, open or busy.
@@ -183,29 +232,40 @@ extension PermitTable {
     /// Claims a free slot, or gives nil when all are taken.
     @inline(__always)
     func claim(shelf shelfIndex: Int) -> PermitSlot? {
+        if let slot = claimAtOnce(shelf: shelfIndex) { return slot }
+        return search(shelfIndex)
+    }
+
+    /// Claims the slot that this thread's hint names, or gives nil where it is not free.
+    @inline(__always)
+    func claimAtOnce(shelf shelfIndex: Int) -> PermitSlot? {
         let shelf = shelf(shelfIndex)
         let hint = SharedWord(shelf.hints, at: Self.stripe() &* 64)
         let index = Int(truncatingIfNeeded: hint.loadRelaxed())
         let word = shelf.states[index].load(ordering: .relaxed)
         let openWord = (word &+ (Self.codeMask + 1)) | Self.open
         if _fastPath(word & Self.codeMask == Self.free && word != 0),
-            SharedWord(shelf.states + index).swap(word, openWord)
+            SharedWord(shelf.states + index).swap(word, openWord ^ (Self.open ^ Self.taking))
         {
             return slot(shelfIndex, index, openWord: openWord)
         }
-        return search(shelfIndex, from: index, hint: hint)
+        return nil
     }
 
     @inline(never)
-    private func search(_ shelfIndex: Int, from start: Int, hint: SharedWord) -> PermitSlot? {
+    private func search(_ shelfIndex: Int) -> PermitSlot? {
         let shelf = shelf(shelfIndex)
-        var index = start
+        let hint = SharedWord(shelf.hints, at: Self.stripe() &* 64)
+        var index = Int(truncatingIfNeeded: hint.loadRelaxed())
         for _ in 0..<capacity {
             let word = shelf.states[index].load(ordering: .relaxed)
             if word & Self.codeMask == Self.free {
                 // Generation 0 is skipped: an id is never 0.
                 let openWord = (word &+ (Self.codeMask + 1)) | Self.open
-                if openWord > Self.codeMask, SharedWord(shelf.states + index).swap(word, openWord) {
+                if openWord > Self.codeMask,
+                    SharedWord(shelf.states + index)
+                        .swap(word, openWord ^ (Self.open ^ Self.taking))
+                {
                     hint.storeRelaxed(UInt64(index))
                     SharedWord(highWater, at: shelfIndex * 64).raise(UInt64(index + 1))
                     return slot(shelfIndex, index, openWord: openWord)
@@ -227,20 +287,22 @@ extension PermitTable {
         return slot(shelfIndex, index, openWord: generation | Self.open)
     }
 
-    /// Calls `body` for every open or busy slot with its state word.
+    /// Calls `body` for every open or busy slot with its state word; not for those that decisions
+    /// are taking.
     func forEachOpen(_ body: (PermitSlot, UInt64) -> Void) {
         for shelfIndex in 0..<4 {
             let shelf = shelf(shelfIndex)
             let used = Int(SharedWord(highWater, at: shelfIndex * 64).load())
             for index in 0..<min(used, capacity) {
                 let word = SharedWord(shelf.states + index).load()
-                guard word & Self.codeMask != Self.free else { continue }
+                let code = word & Self.codeMask
+                guard code == Self.open || code == Self.busy else { continue }
                 body(slot(shelfIndex, index, openWord: word & ~Self.codeMask | Self.open), word)
             }
         }
     }
 
-    /// Permits open now, and permits ever given out.
+    /// Permits open now, those that decisions are taking included, and permits ever given out.
     func counts() -> (open: Int, issued: UInt64) {
         var open = 0
         var issued: UInt64 = 0

@@ -6,18 +6,25 @@ public struct Snapshot: Sendable {
     public let store: String
     /// `system` or `manual`.
     public let clock: String
-    /// Where steady time is read: `tsc`, `cntvct`, `clock_gettime` or `manual`, and why.
+    /// Where steady time is read: `tsc`, `cntvct`, `clock_gettime` or `manual`.
     public let clockSource: String
+    /// Why it is read there, for people.
     public let clockReason: String
+    /// Steady time when the snapshot was taken.
     public let steady: SteadyInstant
+    /// Wall time when the snapshot was taken.
     public let wall: WallInstant
-    /// Keys that live, and how many may.
+    /// Keys that live.
     public let keys: Int
+    /// Keys that may live at once.
     public let keyCapacity: Int
-    /// Permits that are open, how many may be on each shelf of the table, and how many there were.
+    /// Permits that are open.
     public let permitsOpen: Int
+    /// Permits that may be open on each shelf of the table.
     public let permitCapacity: Int
+    /// Permits that there were since the limiter was opened, the open ones included.
     public let permitsIssued: UInt64
+    /// Gates that are open.
     public let gatesOpen: Int
     /// Compare-and-swaps that met another writer.
     public let retries: UInt64
@@ -34,9 +41,13 @@ public struct Snapshot: Sendable {
 
     /// How often one limit rejected for one reason.
     public struct RejectionCount: Sendable, Hashable {
+        /// The policy's name.
         public let policy: String
+        /// The limit's name.
         public let limit: String
+        /// Why it rejected.
         public let reason: RejectionReason
+        /// How often.
         public let count: UInt64
     }
 

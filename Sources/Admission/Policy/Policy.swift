@@ -28,6 +28,7 @@ public struct Policy: Sendable, Hashable {
     /// The bounds, in document order; at least one.
     public var limits: [Limit]
 
+    /// A policy as a document holds it; it is checked when the document is made.
     public init(
         name: String, match: [AttributeMatch] = [], isDefault: Bool = false, per: [String] = [],
         limits: [Limit]
@@ -50,6 +51,7 @@ public struct AttributeMatch: Sendable, Hashable {
     /// What its value must be.
     public var condition: Condition
 
+    /// The attribute of that name must meet that condition.
     public init(_ name: String, _ condition: Condition) {
         self.name = name
         self.condition = condition

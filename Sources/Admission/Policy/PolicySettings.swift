@@ -8,6 +8,7 @@ public struct QueueSettings: Sendable, Hashable {
     /// The classes a request may name, most 64; empty: one class.
     public var priorities: [PriorityShare]
 
+    /// Settings with a document's defaults; they are checked when the document is made.
     public init(flow: String? = nil, maxWaiting: Int = 10_000, priorities: [PriorityShare] = []) {
         self.flow = flow
         self.maxWaiting = maxWaiting
@@ -22,6 +23,7 @@ public struct PriorityShare: Sendable, Hashable {
     /// Its part of the capacity beside the other classes' shares, 1 to 1,000,000.
     public var share: Int64
 
+    /// A class of that name with that share; checked when the document is made.
     public init(name: String, share: Int64) {
         self.name = name
         self.share = share
@@ -47,6 +49,7 @@ public struct StoreSettings: Sendable, Hashable {
     /// The part of each limit that a process holds pre-charged for an outage, or nil: none.
     public var outageShare: OutageShare?
 
+    /// Settings with a document's defaults; they are checked when the document is made.
     public init(
         onOutage: OutageResponse = .reject, onLoss: LossResponse = .hold,
         deadlineNanoseconds: Int64 = 50_000_000, usesSlices: Bool = false,
@@ -89,6 +92,7 @@ public struct OutageShare: Sendable, Hashable {
     /// 1 to 1,000,000.
     public var denominator: Int64
 
+    /// That fraction; checked when the document is made.
     public init(numerator: Int64, denominator: Int64) {
         self.numerator = numerator
         self.denominator = denominator

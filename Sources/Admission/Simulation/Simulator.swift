@@ -151,7 +151,7 @@ private struct SimulationRun {
         while nextBeatNanoseconds <= instant, call != nil || !calls.isEmpty {
             try clock.advance(toNanoseconds: nextBeatNanoseconds)
             call?.renew()
-            calls.forEach { $0.renew() }
+            calls.renewAll()
             nextBeatNanoseconds = nextBeatNanoseconds.saturatingAdd(beatNanoseconds)
         }
         try clock.advance(toNanoseconds: instant)
@@ -245,8 +245,8 @@ private struct CallHeap {
 
     var isEmpty: Bool { calls.isEmpty }
 
-    func forEach(_ body: (OpenCall) -> Void) {
-        calls.forEach(body)
+    func renewAll() {
+        for call in calls { call.renew() }
     }
 
     mutating func push(_ call: OpenCall) {

@@ -36,6 +36,19 @@ package struct StoreClock: Sendable {
         return system.clock.pointee.nanoseconds()
     }
 
+    /// Steady nanoseconds of the system's clock where that takes no call; else nil.
+    @inline(__always)
+    package func nowAtOnce() -> Int64? {
+        if _slowPath(isManual) { return nil }
+        return system.clock.pointee.nanosecondsByAnchor()
+    }
+
+    /// Wall minus steady nanoseconds of the system's clock.
+    @inline(__always)
+    package func systemWallOffset() -> Int64 {
+        system.clock.pointee.wallOffsetNanoseconds()
+    }
+
     /// Wall minus steady nanoseconds.
     @inline(__always)
     package func wallOffset() -> Int64 {
@@ -47,6 +60,6 @@ package struct StoreClock: Sendable {
     @inline(__always)
     package func coarseNow() -> Int64 {
         if _slowPath(isManual) { return Int64(bitPattern: steady.load()) }
-        return KernelClock.coarseNanoseconds()
+        return system.clock.pointee.coarseNanoseconds()
     }
 }

@@ -1,11 +1,16 @@
 /// The length of a calendar window, as a policy document writes it.
 public enum CalendarUnit: UInt8, Sendable, Hashable, CaseIterable {
+    /// From one full minute of the local clock to the next, or to a transition.
     case minute = 1
+    /// From one full hour of the local clock to the next, or to a transition: a repeated hour is two.
     case hour = 2
+    /// One local date, from its first instant: 23 and 25 hours where the clock is changed.
     case day = 3
     /// From Monday.
     case week = 4
+    /// From the first day of a month.
     case month = 5
+    /// From the first of January.
     case year = 6
 
     /// The word in a policy document: `minute`, `hour`, `day`, `week`, `month` or `year`.

@@ -61,6 +61,13 @@ package struct CounterClock: ~Copyable, Sendable {
     /// Monotonic nanoseconds, never below what the same thread read before.
     @inline(__always)
     package func nanoseconds() -> Int64 {
+        nanosecondsByAnchor() ?? slowNanoseconds()
+    }
+
+    /// The same where the last anchor is good; nil: ask `nanoseconds()`. Calls nothing, so that a
+    /// caller that can return on nil keeps its registers.
+    @inline(__always)
+    package func nanosecondsByAnchor() -> Int64? {
         // Acquire: pairs with the release in `lay(_:)`; the slot's fields are whole.
         let number = index.load(ordering: .acquiring)
         let anchorTicks: UInt64
@@ -84,7 +91,12 @@ package struct CounterClock: ~Copyable, Sendable {
         if _fastPath(elapsed < valid && index.load(ordering: .relaxed) == number) {
             return Int64(bitPattern: start &+ (elapsed &* multiplier) >> 32)
         }
-        return slowNanoseconds()
+        return nil
+    }
+
+    /// Steady nanoseconds at the kernel's last tick, some milliseconds late.
+    package func coarseNanoseconds() -> Int64 {
+        KernelClock.coarseNanoseconds() &+ kernelOffset.load(ordering: .relaxed)
     }
 
     /// What to add to steady nanoseconds to get wall nanoseconds; at most a second old.
@@ -208,7 +220,7 @@ extension CounterClock {
         var multiplier = scale(from: firstTicks, firstNanoseconds, to: sample)
         // Ahead of the kernel: run slower by the lead, so that both meet after a second.
         let lead = start &- monotonic
-        multiplier -= multiplier / 1_000_000_000 &* UInt64(min(lead, 500_000))
+        multiplier -= multiplier * UInt64(min(lead, 500_000)) / 1_000_000_000
         install(number: number, ticks: sample.ticks, start: start, multiplier: multiplier)
         readWall(monotonic: monotonic, steady: start)
         return start

@@ -7,6 +7,7 @@ public struct SteadyInstant: Sendable, Hashable, Comparable {
     /// Nanoseconds since the store's own zero.
     public var nanoseconds: Int64
 
+    /// The instant so many nanoseconds after the store's zero.
     @inlinable
     public init(nanoseconds: Int64) {
         self.nanoseconds = nanoseconds
@@ -25,6 +26,7 @@ public struct WallInstant: Sendable, Hashable, Comparable {
     /// Nanoseconds since the Unix epoch.
     public var unixNanoseconds: Int64
 
+    /// The instant so many nanoseconds after the Unix epoch, or before it where negative.
     @inlinable
     public init(unixNanoseconds: Int64) {
         self.unixNanoseconds = unixNanoseconds

@@ -1,5 +1,23 @@
 import Synchronization
 
+/// One byte that threads of a process read and write without order: a hint.
+package struct SharedByte: @unchecked Sendable {
+    // Unchecked: an address; all access to what it points at is atomic.
+    private let address: UnsafeMutablePointer<Atomic<UInt8>>
+
+    /// The byte that lies `offset` bytes behind `base`.
+    @inline(__always)
+    package init(_ base: UnsafeMutableRawPointer, at offset: Int) {
+        address = (base + offset).assumingMemoryBound(to: Atomic<UInt8>.self)
+    }
+
+    @inline(__always)
+    package var isSet: Bool { address.pointee.load(ordering: .relaxed) != 0 }
+
+    @inline(__always)
+    package func set(_ isSet: Bool) { address.pointee.store(isSet ? 1 : 0, ordering: .relaxed) }
+}
+
 /// One 64-bit word that threads, or the processes that map it, change with compare-and-swap.
 ///
 /// The value is the word's address: 8-byte aligned, owned by whoever mapped or allocated it, and
@@ -50,6 +68,19 @@ package struct SharedWord: @unchecked Sendable {
         ).exchanged
     }
 
+    /// `swap` with sequential consistency: a later `loadSequential` of another word does not pass it.
+    @inline(__always)
+    package func swapSequential(_ expected: UInt64, _ desired: UInt64) -> Bool {
+        address.pointee.compareExchange(
+            expected: expected, desired: desired, ordering: .sequentiallyConsistent
+        ).exchanged
+    }
+
+    @inline(__always)
+    package func loadSequential() -> UInt64 {
+        address.pointee.load(ordering: .sequentiallyConsistent)
+    }
+
     /// Raises the word to `value` where it is lower. Lock-free.
     package func raise(_ value: UInt64) {
         var seen = load()
@@ -64,6 +95,11 @@ package struct SharedWord: @unchecked Sendable {
     /// Adds one; for counts that only a person reads.
     package func increment(by amount: UInt64 = 1) {
         address.pointee.wrappingAdd(amount, ordering: .relaxed)
+    }
+
+    /// Takes one away, below 0 where need be; for counts that only a person reads.
+    package func decrement() {
+        address.pointee.wrappingSubtract(1, ordering: .relaxed)
     }
 
     /// Adds `amount` and returns the value before.

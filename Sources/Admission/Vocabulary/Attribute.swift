@@ -5,6 +5,7 @@ public struct Attribute: Sendable, Hashable {
     /// UTF-8, compared as bytes; an empty value counts as present.
     public var value: String
 
+    /// That name with that value; both are checked when a gate is opened.
     public init(_ name: String, _ value: String) {
         self.name = name
         self.value = value

@@ -5,6 +5,7 @@ public struct CountAmount: Sendable, Hashable {
     /// How much, in units of that count.
     public var amount: Int64
 
+    /// So much of that count.
     public init(_ count: Count, _ amount: Int64) {
         self.count = count
         self.amount = amount
@@ -31,6 +32,7 @@ public struct Cost: Sendable, Hashable {
     /// Further counts by name; those of the properties above do not belong here.
     public var extra: [CountAmount]
 
+    /// A cost of these amounts; nothing is checked before it is used.
     public init(
         requests: Int64 = 1, inputTokens: Int64 = 0, outputTokens: Int64 = 0,
         extra: [CountAmount] = []
@@ -61,6 +63,7 @@ public struct Usage: Sendable, Hashable {
     /// Everything as charged.
     public static let asCharged = Usage()
 
+    /// A usage of these amounts; nothing is checked before it is used.
     public init(
         requests: Int64? = nil, inputTokens: Int64? = nil, outputTokens: Int64? = nil,
         extra: [CountAmount] = [], isExact: Bool = true

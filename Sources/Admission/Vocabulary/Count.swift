@@ -53,7 +53,7 @@ private final class CountNames: Sendable {
         }
     }
 
-    private let table = Mutex(Table())
+    private let table = ForkableLock(Table(), rank: .names)
 
     func intern(_ name: String) -> Count {
         table.withLock { table in

@@ -7,6 +7,7 @@ public struct Limit: Sendable, Hashable {
     /// How it bounds.
     public var kind: LimitKind
 
+    /// A limit as it stands in a policy; its ranges are checked with the policy's document.
     public init(name: String, count: Count, kind: LimitKind) {
         self.name = name
         self.count = count

@@ -86,11 +86,13 @@ struct StyleRuleTests {
     func unchecked() {
         let planted = file(
             """
+            /// What it is, not why.
             final class A: @unchecked Sendable {}
+
             // Only the lock's holder touches it.
             final class B: @unchecked Sendable {}
             """)
-        #expect(StyleRules.uncheckedWithoutReason(in: planted).map(\.line) == [1])
+        #expect(StyleRules.uncheckedWithoutReason(in: planted).map(\.line) == [2])
     }
 
     @Test("public declarations and cases without a doc comment are found")

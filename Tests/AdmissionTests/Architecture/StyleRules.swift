@@ -32,14 +32,22 @@ enum StyleRules {
         }
     }
 
-    /// Checks that the compiler was told to leave out, with no comment that says why.
+    /// Checks that the compiler was told to leave out, with no comment beside that says why.
     static func uncheckedWithoutReason(in file: CheckoutFile) -> [Finding] {
         let source = file.source
-        let unchecked = /@unchecked\s+Sendable|nonisolated\(unsafe\)/
-        return source.code.indices.compactMap { index in
-            guard source.code[index].contains(unchecked) else { return nil }
-            let reasons = source.comments[max(0, index - 1)...index]
-            guard reasons.allSatisfy({ $0.isBlank }) else { return nil }
+        return source.code.indices.compactMap { index -> Finding? in
+            let line = source.code[index]
+            guard line.mentions("@unchecked") || line.mentions("nonisolated(unsafe)") else {
+                return nil
+            }
+            let around = max(0, index - 1)...min(index + 1, source.code.count - 1)
+            // What a type is for is no reason; of a property, its doc comment may be one.
+            let isType = line.mentions("@unchecked")
+            let hasReason = around.contains {
+                let comment = source.comments[$0]
+                return isType ? comment.contains(/^\s*\/\/[^\/]/) : !comment.isBlank
+            }
+            guard !hasReason else { return nil }
             return Finding(path: file.path, line: index + 1, text: "unchecked, and no reason given")
         }
     }

@@ -41,13 +41,18 @@ extension LawRun {
         tally.jumps += 1
         let parts = try oracle.parts(attributes)
         let hasGuard = parts.contains {
-            if case .calendarWindow(_, _, _, let guarding) = $0.limit.kind { guarding > 0 } else { false }
+            if case .calendarWindow(_, _, _, let guarding) = $0.limit.kind {
+                guarding > 0
+            } else {
+                false
+            }
         }
         let (clock, wall) = (oracle.now, oracle.moment.wall)
         if retryAfter > 1 {
             try advance(retryAfter - 1)
             let early = try ask(gate, parts, cost, takesPermit: takesPermit)
-            if early.outcome == 1, oracle.moment.wall - wall == retryAfter - 1, !documents.hasSteps {
+            if early.outcome == 1, oracle.moment.wall - wall == retryAfter - 1, !documents.hasSteps
+            {
                 throw fault("refused at \(clock) until \(retryAfter) ns later, admitted 1 ns early")
             }
             try advance(1)

@@ -25,7 +25,9 @@ struct SeededNumbers {
     /// True in `part` of `whole` cases.
     mutating func isOne(of whole: Int, parts: Int = 1) -> Bool { below(whole) < parts }
 
-    mutating func pick<Element>(_ elements: [Element]) -> Element { elements[below(elements.count)] }
+    mutating func pick<Element>(_ elements: [Element]) -> Element {
+        elements[below(elements.count)]
+    }
 }
 
 /// How long the tests of this run may take.

@@ -33,121 +33,123 @@ struct PolicyModelTests {
         #expect(made == read && made.hash == read.hash)
     }
 
+    /// Policies that no document can hold, and what is said of them.
+    private static let refusals: [([Policy], String)] = [
+        ([], "policies: the list is empty"),
+        ([Policy(name: "p", limits: [])], "policies[0].limits: the list is empty"),
+        (
+            [policy(match: [AttributeMatch("a", .value("*"))])],
+            "policies[0].match.a: \"*\" is no value among others"
+        ),
+        (
+            [
+                policy(match: [
+                    AttributeMatch("a", .present), AttributeMatch("a", .present),
+                ])
+            ],
+            "policies[0].match.a: \"a\" is matched twice"
+        ),
+        (
+            [policy(rolling, count: .concurrency)],
+            "policies[0].limits[0].count: \"concurrency\" does not go with a rolling limit"
+        ),
+        (
+            [
+                policy(
+                    .tokenBucket(units: 1, periodNanoseconds: 1_000_000, burst: 1),
+                    count: .concurrency)
+            ],
+            "does not go with a bucket limit"
+        ),
+        (
+            [
+                policy(
+                    .concurrency(
+                        limit: 1, leaseNanoseconds: 30_000_000_000,
+                        maxHoldNanoseconds: 30_000_000_000))
+            ],
+            "policies[0].limits[0].count: \"requests\" does not go with a concurrency limit"
+        ),
+        (
+            [
+                policy(
+                    .rollingWindow(limit: 1, windowNanoseconds: 1_500_000, guardNanoseconds: 0))
+            ],
+            "policies[0].limits[0].window: \"1500000ns\" is out of range; accepted: 1ms to 87600h, in whole"
+        ),
+        (
+            [
+                policy(
+                    .rollingWindow(limit: 1, windowNanoseconds: 2_000_000, guardNanoseconds: 1))
+            ],
+            "policies[0].limits[0].guard: \"1ns\" is out of range; accepted: whole milliseconds"
+        ),
+        (
+            [
+                policy(
+                    .rollingWindow(
+                        limit: 1, windowNanoseconds: 2_000_000, guardNanoseconds: -1_000_000))
+            ],
+            "policies[0].limits[0].guard: \"-1ms\" is out of range"
+        ),
+        (
+            [
+                policy(
+                    .rollingWindow(limit: .min, windowNanoseconds: .min, guardNanoseconds: .min)
+                )
+            ],
+            "policies[0].limits[0].limit: -9223372036854775808 is out of range"
+        ),
+        (
+            [policy(.tokenBucket(units: .max, periodNanoseconds: .max, burst: .max))],
+            "policies[0].limits[0].rate: "
+        ),
+        (
+            [policy(.tokenBucket(units: 1, periodNanoseconds: .max, burst: .max))],
+            "policies[0].limits[0].rate: "
+        ),
+        (
+            [policy(.tokenBucket(units: 1, periodNanoseconds: 0, burst: 1))],
+            "\"1/0ms\" is out of range"
+        ),
+        (
+            [
+                policy(
+                    .calendarWindow(limit: 1, unit: .day, zone: "Nowhere", guardNanoseconds: 0))
+            ],
+            "policies[0].limits[0].zone: \"Nowhere\" is not in the time-zone database"
+        ),
+        (
+            [policy(rolling, count: Count(""))],
+            "policies[0].limits[0].count: \"\" is empty"
+        ),
+        (
+            [
+                Policy(
+                    name: "p",
+                    limits: (0...64).map {
+                        Limit(name: "\($0)", count: .requests, kind: rolling)
+                    })
+            ],
+            "policies[0].limits: 65 limits are too many; accepted: at most 64"
+        ),
+        (
+            [Policy(name: "p", per: (0...64).map(String.init), limits: policy().limits)],
+            "policies[0].per: 65 attributes are too many"
+        ),
+        (
+            [
+                Policy(
+                    name: "p", match: [AttributeMatch("a", .present)], isDefault: true,
+                    limits: policy().limits)
+            ],
+            "policies[0].default: true does not go with match"
+        ),
+    ]
+
     @Test("what JSON cannot say is refused from Swift too")
     func onlyInSwift() {
-        let cases: [([Policy], String)] = [
-            ([], "policies: the list is empty"),
-            ([Policy(name: "p", limits: [])], "policies[0].limits: the list is empty"),
-            (
-                [Self.policy(match: [AttributeMatch("a", .value("*"))])],
-                "policies[0].match.a: \"*\" is no value among others"
-            ),
-            (
-                [
-                    Self.policy(match: [
-                        AttributeMatch("a", .present), AttributeMatch("a", .present),
-                    ])
-                ],
-                "policies[0].match.a: \"a\" is matched twice"
-            ),
-            (
-                [Self.policy(Self.rolling, count: .concurrency)],
-                "policies[0].limits[0].count: \"concurrency\" does not go with a rolling limit"
-            ),
-            (
-                [
-                    Self.policy(
-                        .tokenBucket(units: 1, periodNanoseconds: 1_000_000, burst: 1),
-                        count: .concurrency)
-                ],
-                "does not go with a bucket limit"
-            ),
-            (
-                [
-                    Self.policy(
-                        .concurrency(
-                            limit: 1, leaseNanoseconds: 30_000_000_000,
-                            maxHoldNanoseconds: 30_000_000_000))
-                ],
-                "policies[0].limits[0].count: \"requests\" does not go with a concurrency limit"
-            ),
-            (
-                [
-                    Self.policy(
-                        .rollingWindow(limit: 1, windowNanoseconds: 1_500_000, guardNanoseconds: 0))
-                ],
-                "policies[0].limits[0].window: \"1500000ns\" is out of range; accepted: 1ms to 87600h, in whole"
-            ),
-            (
-                [
-                    Self.policy(
-                        .rollingWindow(limit: 1, windowNanoseconds: 2_000_000, guardNanoseconds: 1))
-                ],
-                "policies[0].limits[0].guard: \"1ns\" is out of range; accepted: whole milliseconds"
-            ),
-            (
-                [
-                    Self.policy(
-                        .rollingWindow(
-                            limit: 1, windowNanoseconds: 2_000_000, guardNanoseconds: -1_000_000))
-                ],
-                "policies[0].limits[0].guard: \"-1ms\" is out of range"
-            ),
-            (
-                [
-                    Self.policy(
-                        .rollingWindow(limit: .min, windowNanoseconds: .min, guardNanoseconds: .min)
-                    )
-                ],
-                "policies[0].limits[0].limit: -9223372036854775808 is out of range"
-            ),
-            (
-                [Self.policy(.tokenBucket(units: .max, periodNanoseconds: .max, burst: .max))],
-                "policies[0].limits[0].rate: "
-            ),
-            (
-                [Self.policy(.tokenBucket(units: 1, periodNanoseconds: .max, burst: .max))],
-                "policies[0].limits[0].rate: "
-            ),
-            (
-                [Self.policy(.tokenBucket(units: 1, periodNanoseconds: 0, burst: 1))],
-                "\"1/0ms\" is out of range"
-            ),
-            (
-                [
-                    Self.policy(
-                        .calendarWindow(limit: 1, unit: .day, zone: "Nowhere", guardNanoseconds: 0))
-                ],
-                "policies[0].limits[0].zone: \"Nowhere\" is not in the time-zone database"
-            ),
-            (
-                [Self.policy(Self.rolling, count: Count(""))],
-                "policies[0].limits[0].count: \"\" is empty"
-            ),
-            (
-                [
-                    Policy(
-                        name: "p",
-                        limits: (0...64).map {
-                            Limit(name: "\($0)", count: .requests, kind: Self.rolling)
-                        })
-                ],
-                "policies[0].limits: 65 limits are too many; accepted: at most 64"
-            ),
-            (
-                [Policy(name: "p", per: (0...64).map(String.init), limits: Self.policy().limits)],
-                "policies[0].per: 65 attributes are too many"
-            ),
-            (
-                [
-                    Policy(
-                        name: "p", match: [AttributeMatch("a", .present)], isDefault: true,
-                        limits: Self.policy().limits)
-                ],
-                "policies[0].default: true does not go with match"
-            ),
-        ]
-        for (policies, expected) in cases {
+        for (policies, expected) in Self.refusals {
             let answer = fault(policies)
             #expect(answer.contains(expected), "\(answer)")
         }

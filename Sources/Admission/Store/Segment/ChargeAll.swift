@@ -46,8 +46,8 @@ extension ChargePlanReference {
         var moment = ChargeMoment(
             now: clock.now(), wallOffset: clock.wallOffset(), owner: owner)
         let count = stepCount
-        if _slowPath(head.pointee.wasRefused != 0) {
-            if let early = look(cost, &moment, isSecondLook: false) { return early }
+        if _slowPath(wasRefused) {
+            if let early = look(cost, &moment) { return early }
         }
         var best = ChargeResult(
             outcome: .admitted, now: moment.now, wallOffset: moment.wallOffset)
@@ -61,7 +61,7 @@ extension ChargePlanReference {
                 return chargeAgain(
                     cost, clock: clock, &moment, charges: charges, failed: index, outcome)
             }
-            if _slowPath(!step.pointee.isNoted) && amount > 0 { step.note() }
+            if _slowPath(!step.isNoted) && amount > 0 { step.note() }
             if index == 0
                 || step.isTighter(
                     moment.remaining, than: best.remaining, of: bestCapacity,
@@ -74,7 +74,6 @@ extension ChargePlanReference {
             }
             index &+= 1
         }
-        best.now = moment.now
         return best
     }
 
@@ -96,7 +95,7 @@ extension ChargePlanReference {
             case .refused:
                 looks += 1
                 let isLast = looks >= Self.maximumLooks
-                if let rejection = look(cost, &moment, isSecondLook: isLast) { return rejection }
+                if let rejection = look(cost, &moment) { return rejection }
                 if isLast {
                     // It says yes and is refused each time: others take what it sees. That is a
                     // refusal by the step that refused.
@@ -137,11 +136,11 @@ extension ChargePlanReference {
     /// - Returns: nil when every limit would admit.
     @inline(never)
     private func look(
-        _ cost: borrowing CostAmounts, _ moment: inout ChargeMoment, isSecondLook: Bool
+        _ cost: borrowing CostAmounts, _ moment: inout ChargeMoment
     ) -> ChargeResult? {
         let first = worst(cost, &moment)
         guard first.outcome != .admitted else {
-            head.pointee.wasRefused = 0
+            wasRefused = false
             return nil
         }
         guard first.outcome == .rejected else { return first }
@@ -150,7 +149,7 @@ extension ChargePlanReference {
         guard second.outcome == .rejected else {
             return second.outcome == .admitted ? nil : second
         }
-        head.pointee.wasRefused = 1
+        wasRefused = true
         note(second)
         return second
     }
@@ -166,7 +165,7 @@ extension ChargePlanReference {
             for index in 0..<stepCount {
                 let step = step(index)
                 let amount = cost.amount(ofCount: step.pointee.countIndex)
-                if !step.pointee.isNoted && amount > 0 { step.note() }
+                if !step.isNoted && amount > 0 { step.note() }
                 guard let view = step.view(amount, &moment) else { return result(.stale, moment) }
                 if (moment.now, moment.wallOffset) != started { continue restart }
                 let verdict = view.verdict
@@ -243,7 +242,7 @@ extension ChargePlanReference {
                 best.asked = amount
                 bestCapacity = step.pointee.capacity
             }
-            if !step.pointee.isNoted && amount > 0 { step.note() }
+            if !step.isNoted && amount > 0 { step.note() }
         }
         return best
     }
@@ -268,53 +267,88 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
     @inline(never)
     func note() {
         pointee.notes.takeUnretainedValue().wasCharged.store(true, ordering: .relaxed)
-        pointee.isNoted = true
+        isNoted = true
     }
 }
 
 /// The plan of a single bucket: one line of the plan, one of the key, one swap.
 extension ChargePlanReference {
-    /// Decides for a plan of one bucket; nil: nothing was charged, take the general way.
+    /// Reads the clock and computes the swap that would charge a plan of one bucket; nil: take the
+    /// general way. Nothing is charged.
+    ///
+    /// Calls nothing: whatever would need a call (a clock to be looked at anew, a limit that was
+    /// never met before) is left to the general way. It is apart from `commit` so that a caller
+    /// has the clock and the key read before it swaps another word: loads wait behind a swap.
     ///
     /// - Parameter amount: units of the bucket's count.
     @inline(__always)
-    package func chargeSingle(_ amount: Int64, clock: StoreClock) -> ChargeResult? {
-        let plan = head
-        let now = clock.now()
-        let state = SharedWord(plan.pointee.record, at: KeyRecord.state)
-        let parity = UInt64(plan.pointee.parity)
-        let scaled = UInt64(bitPattern: now) &<< UInt64(plan.pointee.shift)
-        let (high, charged) = plan.pointee.interval.multipliedFullWidth(
+    package func prepareSingle(_ amount: Int64, clock: StoreClock) -> SingleCharge? {
+        guard let now = clock.nowAtOnce() else { return nil }
+        let scaled = UInt64(bitPattern: now) &<< UInt64(head.pointee.shift)
+        let (high, charged) = head.pointee.interval.multipliedFullWidth(
             by: UInt64(bitPattern: amount))
-        guard _fastPath(high == 0 && charged <= plan.pointee.tolerance && amount > 0) else {
+        guard _fastPath(high == 0 && charged <= head.pointee.tolerance && amount > 0) else {
             return nil
         }
-        while true {
-            let word = state.load()
-            var lead = (word & ~1) &- scaled
-            if lead > UInt64(Int64.max) { lead = 0 }
-            let after = lead &+ charged
-            let new = (scaled &+ after) | parity
-            // The tag is read behind the word.
-            let tag = SharedWord(plan.pointee.record, at: KeyRecord.tag).load()
-            guard
-                _fastPath(
-                    tag == plan.pointee.tag && word & 1 == parity
-                        && after <= plan.pointee.tolerance && new != TokenBucket.retired)
-            else { return nil }
-            guard _fastPath(state.swap(word, new)) else {
-                step(0).countRetry()
-                continue
-            }
-            let span = plan.pointee.tolerance &- after
-            var left = span.multipliedFullWidth(by: singleReciprocal).high
-            if span &- left &* plan.pointee.interval >= plan.pointee.interval { left &+= 1 }
-            var result = ChargeResult(
-                outcome: .admitted, now: now, wallOffset: clock.wallOffset())
-            result.step = 0
-            result.remaining = Int64(bitPattern: left)
-            result.asked = amount
-            return result
-        }
+        var charge = SingleCharge(
+            now: now, wallOffset: clock.systemWallOffset(), amount: amount, scaled: scaled,
+            charged: charged)
+        return look(&charge) ? charge : nil
     }
+
+    /// Reads the key's word and computes the next; false: refused, or not the plan's any more.
+    @inline(__always)
+    private func look(_ charge: inout SingleCharge) -> Bool {
+        let parity = UInt64(head.pointee.parity)
+        let word = SharedWord(head.pointee.record, at: KeyRecord.state).load()
+        var lead = (word & ~1) &- charge.scaled
+        if lead > head.pointee.farthest { lead = 0 }
+        charge.word = word
+        charge.after = lead &+ charge.charged
+        charge.next = (charge.scaled &+ charge.after) | parity
+        // The tag is read behind the word.
+        let tag = SharedWord(head.pointee.record, at: KeyRecord.tag).load()
+        return _fastPath(
+            tag == head.pointee.tag && word & 1 == parity
+                && word != TokenBucket.retired && charge.after <= head.pointee.tolerance
+                && charge.next != TokenBucket.retired)
+    }
+
+    /// Charges what was prepared, looking again where another writer came first; nil: refused now,
+    /// nothing was charged. Lock-free.
+    ///
+    /// - Parameter retries: counts swaps that met another writer.
+    @inline(__always)
+    package func commit(_ prepared: SingleCharge, retries: SharedWord) -> ChargeResult? {
+        var charge = prepared
+        let state = SharedWord(head.pointee.record, at: KeyRecord.state)
+        while _slowPath(!state.swap(charge.word, charge.next)) {
+            retries.increment()
+            guard look(&charge) else { return nil }
+        }
+        let span = head.pointee.tolerance &- charge.after
+        var left = span.multipliedFullWidth(by: singleReciprocal).high
+        if span &- left &* head.pointee.interval >= head.pointee.interval { left &+= 1 }
+        var result = ChargeResult(
+            outcome: .admitted, now: charge.now, wallOffset: charge.wallOffset)
+        result.step = 0
+        result.remaining = Int64(bitPattern: left)
+        result.asked = charge.amount
+        return result
+    }
+}
+
+/// A charge of a plan of one bucket that is ready to be swapped in.
+package struct SingleCharge {
+    let now: Int64
+    let wallOffset: Int64
+    let amount: Int64
+    /// Now in the bucket's doubled quanta.
+    let scaled: UInt64
+    /// What the amount takes, in the same.
+    let charged: UInt64
+    /// The word that was seen, the one to put there, and the lead that it holds.
+    var word: UInt64 = 0
+    var next: UInt64 = 0
+    var after: UInt64 = 0
 }

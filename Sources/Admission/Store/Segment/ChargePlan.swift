@@ -58,13 +58,15 @@ package struct ChargeStep {
     /// Unowned: the store keeps it.
     var notes: Unmanaged<LimitNotes>
     var kind: LimitKindCode
-    /// Whether this limit's first charge was noted.
-    var isNoted: Bool
+    /// Whether this limit's first charge was noted; see `isNoted` of the pointer.
+    /// Read and written by any thread: see `noted`.
+    var isNoted: UInt8
     var documentIndex: UInt16
     var countIndex: Int32
     /// Bucket: parity of words under these parameters. Calendar: guard. Concurrency: lease ns.
     var detail: UInt64
-    /// Concurrency: offset of the slot to try first; changed by any thread, relaxed.
+    /// Concurrency: offset of the slot to try first; changed by any thread, relaxed. Bucket: number
+    /// of these parameters.
     var hint: UInt64
     /// Calendar: address of the `CalendarCell`.
     var calendar: UnsafeRawPointer?
@@ -102,7 +104,9 @@ package struct ChargePlan {
     /// Nanosecond shift of the single bucket's quanta.
     var shift: UInt8
     var parity: UInt8
-    /// The last decision was refused: look at all limits before taking.
+    /// The last decision was refused: look at all limits before taking. See the reference's
+    /// `wasRefused`.
+    /// Read and written by any thread: see `refused`.
     var wasRefused: UInt8
     var record: UnsafeMutableRawPointer
     var tag: UInt64
@@ -115,6 +119,8 @@ package struct ChargePlan {
     package static let stepBytes = 192
     /// Limits that may apply to one gate.
     package static let maximumSteps = 256
+
+    static let refusedOffset = 23
 
     /// Second line of the head.
     static let successorOffset = 64
@@ -144,6 +150,25 @@ package struct ChargePlanReference: @unchecked Sendable, Equatable {
 
     @inline(__always)
     package var stepCount: Int { Int(head.pointee.stepCount) }
+
+    /// Whether the last decision was refused: look at all limits before taking. Any thread writes
+    /// it; relaxed, since it only chooses the order of work.
+    @inline(__always)
+    var wasRefused: Bool {
+        get { refusedByte.pointee.load(ordering: .relaxed) != 0 }
+        nonmutating set { refusedByte.pointee.store(newValue ? 1 : 0, ordering: .relaxed) }
+    }
+
+    @inline(__always)
+    private var refusedByte: UnsafeMutablePointer<Atomic<UInt8>> {
+        (address + ChargePlan.refusedOffset).assumingMemoryBound(to: Atomic<UInt8>.self)
+    }
+
+    /// Whether the last decision was refused.
+    @inline(__always)
+    package var refused: SharedByte {
+        SharedByte(address, at: MemoryLayout<ChargePlan>.offset(of: \.wasRefused).unsafelyUnwrapped)
+    }
 
     /// Address of the plan that replaced this one, 0 while none did.
     @inline(__always)
@@ -202,6 +227,27 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
     @inline(__always)
     var state: SharedWord { SharedWord(pointee.record, at: KeyRecord.state) }
 
+    /// Whether this limit's first charge was noted.
+    @inline(__always)
+    package var noted: SharedByte {
+        SharedByte(
+            UnsafeMutableRawPointer(self),
+            at: MemoryLayout<ChargeStep>.offset(of: \.isNoted).unsafelyUnwrapped)
+    }
+
+    /// Whether this limit's first charge was noted. Any thread writes it; relaxed, since noting it
+    /// twice does no harm.
+    @inline(__always)
+    var isNoted: Bool {
+        get { notedByte.pointee.load(ordering: .relaxed) != 0 }
+        nonmutating set { notedByte.pointee.store(newValue ? 1 : 0, ordering: .relaxed) }
+    }
+
+    @inline(__always)
+    private var notedByte: UnsafeMutablePointer<Atomic<UInt8>> {
+        (UnsafeMutableRawPointer(self) + 33).assumingMemoryBound(to: Atomic<UInt8>.self)
+    }
+
     @inline(__always)
     var hint: SharedWord { SharedWord(UnsafeMutableRawPointer(self), at: 48) }
 
@@ -229,6 +275,8 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
     static func checkLayout() -> Bool {
         MemoryLayout<ChargeStep>.offset(of: \.parameters) == parametersOffset
             && MemoryLayout<ChargeStep>.offset(of: \.hint) == 48
+            && MemoryLayout<ChargeStep>.offset(of: \.isNoted) == 33
+            && MemoryLayout<ChargePlan>.offset(of: \.wasRefused) == ChargePlan.refusedOffset
             && MemoryLayout<ChargeStep>.size <= ChargePlan.stepBytes
             && MemoryLayout<ChargePlan>.size <= ChargePlan.successorOffset
             && MemoryLayout<TokenBucket>.size <= 48 && MemoryLayout<RollingWindow>.size <= 48
@@ -240,7 +288,7 @@ package struct InternedName: @unchecked Sendable {
     // Unchecked: an address of bytes that are never written again nor freed.
     package let address: UnsafePointer<CChar>
 
-    private static let table = Mutex<[[UInt8]: UInt]>([:])
+    private static let table = ForkableLock<[[UInt8]: UInt]>([:], rank: .names)
 
     package init(_ name: String) {
         let bits = Self.table.withLock { table -> UInt in

@@ -188,7 +188,7 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
             let claim = array.claim(
                 hint: hint, owner: moment.owner, expiry: expiry, now: moment.now)
         {
-            let state = array.state.load()
+            let state = array.state.loadSequential()
             if _fastPath(LeaseArray.isOpen(state) && isCurrent) {
                 charge.pointee.place = UInt64(claim.offset)
                 charge.pointee.amount = Int64(bitPattern: claim.word)

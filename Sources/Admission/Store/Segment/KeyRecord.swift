@@ -38,14 +38,30 @@ enum KeyRecord {
     }
 }
 
-/// A link to a record: `incarnation:24 | mark:1 | 0:7 | offset:32`.
+/// A link to a record: `target's incarnation:16 | mark:1 | owner's incarnation:15 | offset:32`.
 ///
-/// The mark says that the record that holds the link is being unlinked.
+/// The mark says that the record that holds the link is being unlinked. The owner is that record;
+/// 0 in the index. Without the owner's incarnation a record that was reused would hold the very
+/// link of its life before (often "nothing follows"), and a caller that is late to mark the old
+/// one would take the new key out of the table. Incarnations are counted for each place apart, so
+/// that 2^14 lives of it would have to pass during that caller's two steps.
 enum KeyLink {
-    private static let markBit: UInt64 = 1 << 39
+    private static let markBit: UInt64 = 1 << 47
+    private static let ownerMask: UInt64 = 0x7fff << 32
 
-    static func to(_ offset: Int, incarnation: UInt64) -> UInt64 {
-        (incarnation & 0xff_ffff) << 40 | UInt64(offset / 16)
+    /// The index word that leads to a record.
+    static func to(_ offset: Int, tag: UInt64) -> UInt64 {
+        (tag >> 32 & 0xffff) << 48 | UInt64(offset / 16)
+    }
+
+    /// The same link, held by the record with this tag.
+    static func held(_ link: UInt64, byTag tag: UInt64) -> UInt64 {
+        link & ~ownerMask | (tag >> 32 & 0x7fff) << 32
+    }
+
+    /// Where `next` leads, without its mark, held by whoever holds `link`.
+    static func passing(_ next: UInt64, over link: UInt64) -> UInt64 {
+        next & ~(ownerMask | markBit) | link & ownerMask
     }
 
     static func offset(_ link: UInt64) -> Int { Int(link & 0xffff_ffff) * 16 }
@@ -55,6 +71,6 @@ enum KeyLink {
 
     /// Whether the record with this tag is the one that the link was made for.
     static func matches(_ link: UInt64, tag: UInt64) -> Bool {
-        link >> 40 == tag >> 32 & 0xff_ffff
+        link >> 48 == tag >> 32 & 0xffff
     }
 }

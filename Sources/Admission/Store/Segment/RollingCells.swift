@@ -9,6 +9,10 @@ import Synchronization
 /// any thread may do or finish it. A refund subtracts from the cell it came from, then from `base`.
 /// Sealed cells only shrink, so a `base` computed from them is never too small.
 ///
+/// A turn that is under way, or whose thread died, has put newer cells over older ones that still
+/// count for a caller whose clock is behind. Such a caller never takes them for empty: it goes to
+/// an epoch for which they have passed, as the turn's own thread did.
+///
 /// Progress: lock-free. Nothing here reads a clock. The record must be the key's: the caller has
 /// compared its tag after loading the word it swaps.
 struct RollingCells {
@@ -53,12 +57,16 @@ struct RollingCells {
             case .done: return target
             case .retired: return finishRetirement()
             case .overtaken: segment.retries.increment()
-            case .sealedBeyond: wanted = target + 1
+            case .beyond(let epoch): wanted = epoch
             }
         }
     }
 
-    private enum Attempt { case done, retired, overtaken, sealedBeyond }
+    private enum Attempt {
+        case done, retired, overtaken
+        /// Somebody's clock has reached this epoch at least.
+        case beyond(UInt64)
+    }
 
     private func attempt(
         _ window: RollingWindow, from base: UInt64, stamp: UInt64, to target: UInt64,
@@ -93,6 +101,9 @@ struct RollingCells {
                 sum += RollingWindow.count(ofCell: cell.load())
                 continue
             }
+            if !isIdle && RollingWindow.isLater(word, than: epoch) {
+                return .beyond(epoch + UInt64(window.cells) + 1)
+            }
             let empty = RollingWindow.cell(epoch: epoch, count: 0, isSealed: true)
             guard word == empty || cell.swap(word, empty) else { return .overtaken }
         }
@@ -102,7 +113,7 @@ struct RollingCells {
         guard self.stamp.load() == stamp else { return .overtaken }
         let isMine = RollingWindow.carries(word, epoch: target) && !(isIdle && target != stamp)
         if isMine {
-            if RollingWindow.isSealed(cell: word) { return .sealedBeyond }
+            if RollingWindow.isSealed(cell: word) { return .beyond(target + 1) }
         } else {
             let empty = RollingWindow.cell(epoch: target, count: 0, isSealed: false)
             guard word == empty || current.swap(word, empty) else { return .overtaken }
@@ -112,13 +123,14 @@ struct RollingCells {
             ? .done : .overtaken
     }
 
-    /// Seals the current cell, so that late charges to it fail.
+    /// Seals the current cell, so that late charges to it fail. Where it is not there any more,
+    /// somebody's turn has gone beyond it, and the walk over the cells meets that.
     private func seal(_ window: RollingWindow, _ epoch: UInt64, in segment: Segment) -> Attempt {
         let cell = cell(window.slot(ofEpoch: epoch))
         while true {
             let word = cell.load()
             if RollingWindow.isRetired(cell: word) { return .retired }
-            guard RollingWindow.carries(word, epoch: epoch) else { return .overtaken }
+            guard RollingWindow.carries(word, epoch: epoch) else { return .done }
             if RollingWindow.isSealed(cell: word) {
                 segment.turnsHelped.increment()
                 return .done
@@ -173,7 +185,10 @@ extension RollingCells {
                 continue
             }
             let sum = RollingWindow.sum(ofBase: base)
-            if self.base.swap(base, RollingWindow.base(epoch: stamp, sum: sum - min(sum, back))) {
+            // A saturated sum does not say what is left of it.
+            if sum < RollingWindow.largestSum,
+                self.base.swap(base, RollingWindow.base(epoch: stamp, sum: sum - min(sum, back)))
+            {
                 return
             }
             return recount(window, in: segment)
@@ -182,7 +197,7 @@ extension RollingCells {
 
     /// Computes `base` anew from the sealed cells, after it moved under a refund.
     private func recount(_ window: RollingWindow, in segment: Segment) {
-        while true {
+        recounting: while true {
             let base = self.base.load()
             let stamp = self.stamp.load()
             guard base != Self.retiredBase else { return }
@@ -192,9 +207,15 @@ extension RollingCells {
             }
             var sum: UInt64 = 0
             for distance in 1...UInt64(window.cells) {
-                let word = cell(window.slot(ofEpoch: stamp - distance)).load()
-                if RollingWindow.carries(word, epoch: stamp - distance) {
+                let epoch = stamp - distance
+                let word = cell(window.slot(ofEpoch: epoch)).load()
+                if RollingWindow.carries(word, epoch: epoch) {
                     sum += RollingWindow.count(ofCell: word)
+                } else if RollingWindow.isLater(word, than: epoch) {
+                    // What counted here is out of sight: finish the turn that has put it there.
+                    let passed = epoch + UInt64(window.cells) + 1
+                    guard turn(window, to: passed, in: segment) != nil else { return }
+                    continue recounting
                 }
             }
             if sum >= RollingWindow.sum(ofBase: base)

@@ -78,8 +78,9 @@ extension Segment {
                 prepared = try write(definition, hash: hash, text: text, seed: seed())
             }
             guard let record = prepared else { continue }
-            word(record.offset + KeyRecord.link).store(first)
-            if head(hash).swap(first, KeyLink.to(record.offset, incarnation: record.tag >> 32)) {
+            word(record.offset + KeyRecord.link).store(KeyLink.held(first, byTag: record.tag))
+            noteTouched(hash)
+            if head(hash).swap(first, KeyLink.to(record.offset, tag: record.tag)) {
                 word(Header.keyCount).increment()
                 return record
             }
@@ -138,8 +139,9 @@ extension Segment {
     ) throws(StoreError) -> KeyReference {
         let textStart = KeyRecord.textStart(kind: seed.kind, ringCount: seed.ringCount)
         let offset = try allocate(kind: seed.kind, bytes: textStart + text.count)
-        let incarnation = word(Header.incarnations).fetchAdd(1) &+ 1
-        let tag = (incarnation & 0xffff_ffff) << 32 | UInt64(definition.offset / 16)
+        // The place's next incarnation: fresh space holds 0.
+        let incarnation = word(offset + KeyRecord.tag).load() >> 32 &+ 1
+        let tag = incarnation << 32 | UInt64(definition.offset / 16)
         // The tag first: who reads one of the words below must find the new tag.
         word(offset + KeyRecord.tag).store(tag)
         word(offset + KeyRecord.hashAndLength)
@@ -257,11 +259,11 @@ extension Segment {
     /// Takes a marked record out of its chain and, when this caller did it, frees it.
     private func unlink(_ previous: SharedWord, _ link: UInt64, _ next: UInt64, _ offset: Int) {
         let tag = word(offset + KeyRecord.tag).load()
-        guard previous.swap(link, KeyLink.unmarking(next)) else {
+        guard previous.swap(link, KeyLink.passing(next, over: link)) else {
             retries.increment()
             return
         }
-        word(Header.keyCount).address.pointee.wrappingSubtract(1, ordering: .relaxed)
+        word(Header.keyCount).decrement()
         discard(KeyReference(offset: offset, tag: tag))
     }
 
@@ -272,17 +274,19 @@ extension Segment {
         let text = textBytes(of: key.offset, definition: definition)
         let start = text.baseAddress.map { $0 - UnsafeRawPointer(base) } ?? key.offset
         if definition.kind == .concurrency { LeaseArray.freeBlocks(self, of: key.offset) }
-        let incarnation = word(Header.incarnations).fetchAdd(1) &+ 1
-        word(key.offset + KeyRecord.tag).store((incarnation & 0xffff_ffff) << 32)
+        // Before the space is free: who still holds the key finds another tag.
+        word(key.offset + KeyRecord.tag).store((key.tag >> 32 &+ 1) << 32)
         free(key.offset, kind: definition.kind, bytes: start - key.offset + textLength)
     }
 
     /// Calls `body` for every key that lives. The callback may retire keys.
     package func forEachKey(_ body: (KeyReference, Definition) -> Void) {
         let buckets = Int(indexMask) + 1
-        let (page, isResident) = residentPages(from: Header.bytes, bytes: buckets * 8)
-        for (number, resident) in isResident.enumerated() where resident {
-            for bucket in (number * page / 8)..<min(buckets, (number + 1) * page / 8) {
+        for granule in 0..<Self.touchedBits {
+            let bits = word(Header.touched + granule / 64 * 8).load()
+            guard bits >> UInt64(granule % 64) & 1 != 0 else { continue }
+            let first = granule * bucketsPerGranule
+            for bucket in first..<min(buckets, first + bucketsPerGranule) {
                 for key in keys(inBucket: bucket) {
                     guard let definition = definition(at: Int(key.tag & 0xffff_ffff) * 16) else {
                         continue
@@ -290,6 +294,24 @@ extension Segment {
                     body(key, definition)
                 }
             }
+        }
+    }
+
+    /// Bits that tell which parts of the index ever held a key: walks leave the others untouched,
+    /// since reading an untouched page of a shared mapping would allocate it.
+    private static var touchedBits: Int { 32_768 }
+
+    /// Index words behind one such bit: a page of them, more in the largest indexes.
+    private var bucketsPerGranule: Int { max(512, (Int(indexMask) + 1) / Self.touchedBits) }
+
+    /// Sets the bit of a chain that is about to hold a key; before the key is there.
+    private func noteTouched(_ hash: UInt64) {
+        let granule = Int(hash & indexMask) / bucketsPerGranule
+        let bits = word(Header.touched + granule / 64 * 8)
+        let bit: UInt64 = 1 << UInt64(granule % 64)
+        while true {
+            let seen = bits.load()
+            if seen & bit != 0 || bits.swap(seen, seen | bit) { return }
         }
     }
 

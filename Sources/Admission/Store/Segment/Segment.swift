@@ -50,12 +50,12 @@ package final class Segment: @unchecked Sendable {
         static let rollbacks = 264
         /// Turns and retirements that one caller found begun by another and finished.
         static let turnsHelped = 272
-        /// Source of incarnations.
-        static let incarnations = 280
         /// Owner numbers of leases handed out.
         static let owners = 288
         /// Free lists: kinds x size classes.
         static let freeLists = 1_024
+        /// Which parts of the index ever held a key: 4 KiB of bits.
+        static let touched = 8_192
         static let bytes = 16_384
     }
 
@@ -108,8 +108,9 @@ package final class Segment: @unchecked Sendable {
     package var rollbacks: SharedWord { word(Header.rollbacks) }
     package var turnsHelped: SharedWord { word(Header.turnsHelped) }
 
-    /// Keys that live now.
-    package var keyCount: Int { Int(word(Header.keyCount).load()) }
+    /// Keys that live now. A key may be removed before its maker has counted it, so the word may be
+    /// below 0 for a moment.
+    package var keyCount: Int { max(0, Int(bitPattern: UInt(word(Header.keyCount).load()))) }
 
     /// Bytes of the arena in use or on free lists.
     package var allocatedBytes: Int { Int(word(Header.allocated).load()) - arenaStart }
@@ -133,7 +134,8 @@ extension Segment {
         return word(Header.freeLists + index * 8)
     }
 
-    /// Takes zeroed or used space for a record; the caller writes every word of it.
+    /// Takes zeroed or used space for a record; the caller writes every word of it but the tag, whose
+    /// incarnation goes on.
     ///
     /// Lock-free. Space of one kind is never used for another, so that a stale reader of a word
     /// meets only words of its own kind there.
@@ -171,17 +173,6 @@ extension Segment {
             word(offset + KeyRecord.link).store(head & 0xffff_ffff)
             if list.swap(head, (head >> 32 &+ 1) << 32 | UInt64(offset / 16)) { return }
         }
-    }
-
-    /// Bytes of a page, and which pages of the index are resident: the others hold no key.
-    ///
-    /// Reading an untouched page of a shared mapping would allocate it.
-    func residentPages(from start: Int, bytes: Int) -> (pageBytes: Int, isResident: [Bool]) {
-        let page = Int(sysconf(Int32(_SC_PAGESIZE)))
-        let count = (bytes + page - 1) / page
-        var states = [UInt8](repeating: 1, count: count)
-        let status = mincore(base + start, bytes, &states)
-        return (page, states.map { status != 0 || $0 & 1 != 0 })
     }
 }
 

@@ -70,6 +70,10 @@ extension SegmentStore {
         }
         do throws(StoreError) {
             let key = try key(notes, text: text, cell: cell)
+            // A key that was published while a load passed by is not under its parameters yet.
+            if notes.definition.kind == .bucket {
+                _ = segment.convertBucket(key, of: notes.definition)
+            }
             if !notes.wasMatched.load(ordering: .relaxed) {
                 notes.wasMatched.store(true, ordering: .relaxed)
             }
@@ -178,7 +182,7 @@ extension SegmentStore {
         step.pointee.policyName = notes.policyName.address
         step.pointee.limitName = notes.limitName.address
         step.pointee.kind = notes.definition.kind
-        step.pointee.isNoted = notes.wasCharged.load(ordering: .relaxed)
+        step.isNoted = notes.wasCharged.load(ordering: .relaxed)
         step.pointee.documentIndex = UInt16(truncatingIfNeeded: entry.documentIndex)
         step.pointee.countIndex = notes.limit.count.index
         step.pointee.calendar = entry.cell
@@ -187,6 +191,7 @@ extension SegmentStore {
         case .bucket:
             step.pointee.capacity = values[2]
             step.pointee.detail = number & 1
+            step.hint.storeRelaxed(number)
             step.setParameters(parameters.bucket)
         case .rolling:
             step.pointee.capacity = values[0]

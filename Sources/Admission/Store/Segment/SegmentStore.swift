@@ -25,12 +25,15 @@ package final class SegmentStore: Store {
         var unit: CalendarUnit
     }
 
-    private let tables = Mutex(Tables())
-    private let loading = Mutex(())
+    private let tables = ForkableLock(Tables(), rank: .notes)
+    private let loading = ForkableLock((), rank: .load)
 
     package init(segment: Segment, clock: StoreClock) {
         self.segment = segment
         self.clock = clock
+        assert(UnsafeMutablePointer<ChargeStep>.checkLayout(), "offsets that plans rely on")
+        // Makes the table's lock here, where no other lock is held.
+        _ = InternedName("")
     }
 
     deinit {
@@ -55,27 +58,36 @@ package final class SegmentStore: Store {
 
     private func loadLocked(_ scopes: [LimitScope]) throws(StoreError) -> LoadedLimits {
         let now = clock.now()
-        var all: [[LimitNotes]] = []
+        // What may fail comes first: a load that is refused has changed nothing.
+        var definitions: [[Definition]] = []
         for scope in scopes {
-            var notes: [LimitNotes] = []
-            for limit in scope.limits {
-                notes.append(
-                    try load(limit, of: scope.policy, names: scope.keyNames, now: now))
+            var row: [Definition] = []
+            for limit in scope.limits { row.append(try definition(limit, of: scope, now: now)) }
+            definitions.append(row)
+        }
+        let notes = zip(scopes, definitions).map { scope, row in
+            zip(scope.limits, row).map { limit, definition in
+                load(limit, of: scope, into: definition, now: now)
             }
-            all.append(notes)
         }
         segment.loadVersion.increment()
-        return LoadedLimits(notes: all)
+        return LoadedLimits(notes: notes)
+    }
+
+    private func definition(
+        _ limit: Limit, of scope: LimitScope, now: Int64
+    ) throws(StoreError) -> Definition {
+        var identity = LimitKey.definition(policy: scope.policy, limit: limit)
+        for name in scope.keyNames { LimitKey.append(name.utf8, to: &identity) }
+        return try segment.definition(
+            identity: identity, kind: limit.kind.code,
+            parameters: Definition.Parameters(limit.kind, loadedAt: now))
     }
 
     private func load(
-        _ limit: Limit, of policy: String, names: [String], now: Int64
-    ) throws(StoreError) -> LimitNotes {
-        var identity = LimitKey.definition(policy: policy, limit: limit)
-        for name in names { LimitKey.append(name.utf8, to: &identity) }
+        _ limit: Limit, of scope: LimitScope, into definition: Definition, now: Int64
+    ) -> LimitNotes {
         let parameters = Definition.Parameters(limit.kind, loadedAt: now)
-        let definition = try segment.definition(
-            identity: identity, kind: limit.kind.code, parameters: parameters)
         if definition.parameters().current.values != parameters.values {
             if definition.sweptNumber != definition.parameterNumber { sweep(definition) }
             definition.setParameters(parameters)
@@ -86,8 +98,8 @@ package final class SegmentStore: Store {
             let key = NotesKey(definition: definition.offset, parameterNumber: number)
             if let known = tables.notes[key] { return known }
             let notes = LimitNotes(
-                definition: definition, clock: clock, policyName: policy, limit: limit, attributeNames: names,
-                parameterNumber: number)
+                definition: definition, clock: clock, policyName: scope.policy, limit: limit,
+                attributeNames: scope.keyNames, parameterNumber: number)
             tables.notes[key] = notes
             return notes
         }
