@@ -22,13 +22,12 @@ final class BucketLog: KeyLog {
         at = now
     }
 
-    /// A whole number of nanoseconds or at least 20,000 of them stay; else finer quanta are taken
-    /// until the interval has 20,000, so that rounding costs at most 1/20,000.
+    /// The coarsest quanta with which rounding the interval up costs at most 1/20,000 of the rate.
     static func interval(units: Int128, period: Int128) -> (quanta: Int128, shift: Int) {
-        if period % units == 0 { return (period / units, 0) }
         for shift in 0...20 {
-            let quanta = ((period << Int128(shift)) + units - 1) / units
-            if quanta >= 20_000 || shift == 20 { return (quanta, shift) }
+            let span = period << Int128(shift)
+            let quanta = (span + units - 1) / units
+            if (quanta * units - span) * 20_000 <= span || shift == 20 { return (quanta, shift) }
         }
         return (1, 0)
     }

@@ -48,12 +48,14 @@ extension RaceTests {
             }
             // Nothing is left behind: a limit that was never full tells what every decision booked.
             let days = try [gates[0], gates[2]].map { try $0.explain().limits[3].used }
-            #expect(days == [Int64(all[0].count + all[1].count), Int64(all[2].count + all[3].count)])
+            #expect(
+                days == [Int64(all[0].count + all[1].count), Int64(all[2].count + all[3].count)])
             let snapshot = limiter.snapshot()
             rollbacks += snapshot.rollbacks
             if rollbacks > 0, snapshot.retries > 0 {
-                print("race crossed: \(days) admitted; retries \(snapshot.retries), rollbacks "
-                    + "\(rollbacks), turns helped \(snapshot.turnsHelped) in \(round) rounds")
+                print(
+                    "race crossed: \(days) admitted; retries \(snapshot.retries), rollbacks "
+                        + "\(rollbacks), turns helped \(snapshot.turnsHelped) in \(round) rounds")
                 return
             }
         }
@@ -99,8 +101,9 @@ extension RaceTests {
             #expect(above <= 10 * 1_000_000_000)
         }
         #expect(reclaimed.load(ordering: .relaxed) > 0)
-        print("race churn: \(logs.reduce(0) { $0 + $1.all.count }) admitted, "
-            + "\(reclaimed.load(ordering: .relaxed)) keys reclaimed under them")
+        print(
+            "race churn: \(logs.reduce(0) { $0 + $1.all.count }) admitted, "
+                + "\(reclaimed.load(ordering: .relaxed)) keys reclaimed under them")
     }
 
     @Test("reloads while threads decide never let more through than the larger document")
@@ -126,7 +129,9 @@ extension RaceTests {
         Race.run(Race.threads) { thread in
             if thread == 0 {
                 for load in 1...loads {
-                    do { try limiter.reload(documents[load % 2]) } catch { Issue.record("\(error)") }
+                    do { try limiter.reload(documents[load % 2]) } catch {
+                        Issue.record("\(error)")
+                    }
                     sched_yield()
                 }
                 goOn.store(false, ordering: .relaxed)

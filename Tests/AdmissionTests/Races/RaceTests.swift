@@ -66,8 +66,9 @@ import Testing
             #expect(admitted.count * 100 >= expected * 99, "\(admitted.count) of \(expected)")
             retries += limiter.snapshot().retries
             if retries > 0 {
-                print("race bucket: \(admitted.count) of \(asked.count) admitted (oracle \(expected)), "
-                    + "\(retries) retries in \(round) rounds")
+                print(
+                    "race bucket: \(admitted.count) of \(asked.count) admitted (oracle \(expected)), "
+                        + "\(retries) retries in \(round) rounds")
                 return
             }
         }
@@ -82,7 +83,8 @@ import Testing
         var helped: UInt64 = 0
         for round in 1...Race.mostRounds {
             let limiter = try Self.limiter(
-                #"{"name": "a", "count": "requests", "limit": 100, "window": "\#(milliseconds)ms"}"#)
+                #"{"name": "a", "count": "requests", "limit": 100, "window": "\#(milliseconds)ms"}"#
+            )
             let gate = try limiter.gate(["k": "v"])
             let (admitted, asked) = Self.hammer(gate, times: Race.count(30_000))
             #expect(RaceBounds.mostInWindow(admitted, nanoseconds: window) <= 100)
@@ -91,8 +93,9 @@ import Testing
             let snapshot = limiter.snapshot()
             helped += snapshot.turnsHelped
             if helped > 0, snapshot.retries > 0 {
-                print("race rolling: \(admitted.count) admitted, same cells \(cells); retries "
-                    + "\(snapshot.retries), turns helped \(helped) in \(round) rounds")
+                print(
+                    "race rolling: \(admitted.count) admitted, same cells \(cells); retries "
+                        + "\(snapshot.retries), turns helped \(helped) in \(round) rounds")
                 return
             }
         }
@@ -173,8 +176,9 @@ import Testing
         #expect(counts.values.allSatisfy { $0 <= 500 })
         let full = counts.values.filter { $0 == 500 }.count
         #expect(full * 100 >= minutes * 99, "\(full) of \(minutes) minutes full")
-        print("race calendar: \(counts.count) minutes, \(full) full, "
-            + "\(limiter.snapshot().retries) retries")
+        print(
+            "race calendar: \(counts.count) minutes, \(full) full, "
+                + "\(limiter.snapshot().retries) retries")
     }
 
     @Test("never more leases than slots, and none is lost")
@@ -203,8 +207,9 @@ import Testing
         // All slots are free again.
         let permits = (0..<4).map { _ in gate.ask(takesPermit: true).record }
         #expect(permits.map(\.outcome) == [1, 1, 1, 2])
-        print("race leases: \(total.load(ordering: .relaxed)) held, at most "
-            + "\(most.load(ordering: .relaxed)) at once")
+        print(
+            "race leases: \(total.load(ordering: .relaxed)) held, at most "
+                + "\(most.load(ordering: .relaxed)) at once")
     }
 }
 

@@ -31,7 +31,8 @@ package final class LimitNotes: Sendable {
     }
 
     package init(
-        definition: Definition, clock: StoreClock, policyName: String, limit: Limit, attributeNames: [String],
+        definition: Definition, clock: StoreClock, policyName: String, limit: Limit,
+        attributeNames: [String],
         parameterNumber: UInt64
     ) {
         self.definition = definition
