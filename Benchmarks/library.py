@@ -25,7 +25,10 @@ def needed(path: Path) -> List[str]:
 
 
 def exports(path: Path) -> List[str]:
-    names = [line.split()[-1] for line in _lines(["nm", "-D", "--defined-only", str(path)])]
+    names = [
+        line.split()[-1]
+        for line in _lines(["nm", "-D", "--defined-only", "--extern-only", str(path)])
+    ]
     return [name.split("@")[0] for name in names]
 
 

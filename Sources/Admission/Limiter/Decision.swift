@@ -66,6 +66,18 @@ public struct Binding: @unchecked Sendable {
 
     /// The same straight from a result.
     @inline(__always)
+    init(single result: ChargeResult, of plan: ChargePlanReference) {
+        decidedAt = SteadyInstant(nanoseconds: result.now)
+        decidedAtWall = WallInstant(unixNanoseconds: result.now &+ result.wallOffset)
+        asked = result.asked
+        remaining = result.remaining
+        let shared = plan.shared.address
+        limit = shared.pointee.capacity
+        policyAddress = shared.pointee.policyName
+        limitAddress = shared.pointee.limitName
+    }
+
+    @inline(__always)
     init(_ result: ChargeResult, of plan: ChargePlanReference) {
         decidedAt = SteadyInstant(nanoseconds: result.now)
         decidedAtWall = WallInstant(unixNanoseconds: result.now &+ result.wallOffset)

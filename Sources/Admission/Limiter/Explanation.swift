@@ -153,7 +153,7 @@ extension LimiterCore {
                 let why: String
                 if !notes.wasMatched.load(ordering: .relaxed) {
                     why = "no gate matched"
-                } else if !notes.wasCharged.load(ordering: .relaxed) {
+                } else if !notes.wasCharged {
                     why = "no cost carried its count"
                 } else {
                     continue

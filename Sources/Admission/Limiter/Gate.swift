@@ -37,7 +37,7 @@ public struct Gate: Sendable {
         {
             return .admitted(
                 Permit(
-                    binding: Binding(result, of: first), number: permit,
+                    binding: Binding(single: result, of: first), number: permit,
                     core: PermitCore(storage.core)))
         }
         return try acquireMany(cost)
@@ -84,7 +84,7 @@ public struct Gate: Sendable {
         if _fastPath(cost.extra.isEmpty && isInForce && first.isPlainBucket),
             let result = first.chargeSingle(CostAmounts(withoutExtra: cost))
         {
-            return .admitted(Binding(result, of: first))
+            return .admitted(Binding(single: result, of: first))
         }
         return try chargeMany(cost)
     }
@@ -123,7 +123,8 @@ public struct Gate: Sendable {
     /// Whether the first plan is that of the document in force.
     @inline(__always)
     private var isInForce: Bool {
-        first.hot.pointee.loadVersion.loadRelaxed() == first.head.pointee.version
+        UInt32(truncatingIfNeeded: first.hot.pointee.loadVersion.loadRelaxed())
+            == first.head.pointee.version
     }
 
     @inline(__always)
@@ -218,7 +219,9 @@ package final class GateStorage: Sendable {
         let known = UnsafeMutableRawPointer(bitPattern: latest.load(ordering: .acquiring))
         var plan = known.map { ChargePlanReference($0) } ?? first
         while let next = Self.successor(of: plan) { plan = next }
-        let isInForce = plan.head.pointee.version == core.hot.pointee.loadVersion.load()
+        let isInForce =
+            plan.head.pointee.version
+            == UInt32(truncatingIfNeeded: core.hot.pointee.loadVersion.load())
         if isInForce && plan != stale { return plan }
         let made = try core.makePlan(attributes)
         while !plan.successor.swap(0, UInt64(UInt(bitPattern: made.address))) {

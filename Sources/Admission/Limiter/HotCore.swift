@@ -84,7 +84,7 @@ extension ChargePlanReference {
             record.pointee.policyName = nil
             record.pointee.limitName = nil
         }
-        if _fastPath(result.outcome == .admitted) {
+        if _fastPath(result.isAdmitted) {
             record.pointee.outcome = 1
             record.pointee.reason = 0
             record.pointee.retryAfterNanoseconds = 0
@@ -92,6 +92,25 @@ extension ChargePlanReference {
         } else {
             fillRejection(record, result, wall: wall)
         }
+    }
+
+    /// The same for an admission by a plan of one bucket, from what its limit's keys share.
+    @inline(__always)
+    func fillSingle(_ record: UnsafeMutablePointer<DecisionRecord>, _ result: ChargeResult) {
+        let wall = result.now &+ result.wallOffset
+        record.pointee.outcome = 1
+        record.pointee.reason = 0
+        record.pointee.storeMode = StoreMode.memory.rawValue
+        record.pointee.retryAfterNanoseconds = 0
+        record.pointee.predictedStartUnixNanoseconds = wall
+        record.pointee.decidedAtNanoseconds = result.now
+        record.pointee.decidedAtUnixNanoseconds = wall
+        record.pointee.asked = result.asked
+        record.pointee.remaining = result.remaining
+        let shared = shared.address
+        record.pointee.limit = shared.pointee.capacity
+        record.pointee.policyName = shared.pointee.policyName
+        record.pointee.limitName = shared.pointee.limitName
     }
 
     @inline(never)
@@ -121,15 +140,18 @@ extension ChargePlanReference {
 /// Handed on by value: as a record in memory it would be written in words and read again in pairs,
 /// which processors cannot forward.
 struct Attempt {
-    /// 0 with a result; `staleStatus`: resolve anew; else an error's status.
-    var status: Int32
+    private var statusWord: Int
     /// The permit's id, 0 where there is none.
     var permit: UInt64
     var result: ChargeResult
 
+    /// 0 with a result; `staleStatus`: resolve anew; else an error's status.
+    @inline(__always)
+    var status: Int32 { Int32(truncatingIfNeeded: statusWord) }
+
     @inline(__always)
     init(_ result: ChargeResult, permit: UInt64) {
-        status = 0
+        statusWord = 0
         self.permit = permit
         self.result = result
     }
@@ -137,7 +159,7 @@ struct Attempt {
     /// Nothing was decided.
     @inline(__always)
     init(failed status: Int32) {
-        self.status = status
+        statusWord = Int(status)
         permit = 0
         result = ChargeResult(outcome: .failed, now: 0, wallOffset: 0)
     }
@@ -156,7 +178,7 @@ struct Attempt {
     static var staleStatus: Int32 { -1 }
 
     @inline(__always)
-    var isAdmitted: Bool { status == 0 && result.outcome == .admitted }
+    var isAdmitted: Bool { statusWord == 0 && result.isAdmitted }
 }
 
 extension ChargePlanReference {
@@ -171,12 +193,12 @@ extension ChargePlanReference {
         if _fastPath(isPlainBucket) {
             if takesPermit {
                 if let (result, permit) = acquireSingle(cost) {
-                    fill(record, result)
+                    fillSingle(record, result)
                     record.pointee.permit = permit
                     return 0
                 }
             } else if let result = chargeSingle(cost) {
-                fill(record, result)
+                fillSingle(record, result)
                 record.pointee.permit = 0
                 return 0
             }
@@ -198,6 +220,7 @@ extension ChargePlanReference {
     }
 
     /// Charges and forgets.
+    @inline(__always)
     func charge(_ cost: borrowing CostAmounts) -> Attempt {
         if _slowPath(cost.hasNegative) {
             return Attempt(failed: LimiterError.Code.negativeCost.status)
@@ -205,18 +228,18 @@ extension ChargePlanReference {
         return chargeWithoutPermit(cost)
     }
 
-    /// Whether the plan is one bucket that counts requests or input tokens and was not refused
-    /// last, so that the functions for a single one serve.
+    /// Whether the plan is one bucket that counts requests or input tokens, so that the functions
+    /// for a single one serve.
     @inline(__always)
     var isPlainBucket: Bool {
-        head.pointee.isSingleBucket && !wasRefused && head.pointee.countIndex <= 1
+        head.pointee.isSingleBucket && head.pointee.countIndex <= 1
     }
 
     @inline(__always)
     private func prepareSingle(_ cost: borrowing CostAmounts) -> SingleCharge? {
-        guard _fastPath(!cost.hasNegative && step(0).isNoted) else { return nil }
+        guard _fastPath(!cost.hasNegative) else { return nil }
         let amount = head.pointee.countIndex == 0 ? cost.requests : cost.inputTokens
-        return prepareSingle(amount, clock: hot.pointee.clock)
+        return prepareSingle(amount)
     }
 
     /// Charges a plain bucket; nil: nothing was charged, take the general way.
@@ -259,14 +282,17 @@ extension ChargePlanReference {
         if _slowPath(hot.pointee.ownerIdentity.loadRelaxed() != identity) {
             hot.pointee.core.takeUnretainedValue().adopt(identity)
         }
-        let shelf = PermitTable.shelfIndex(charges: stepCount)
-        guard let slot = hot.pointee.permits.claim(shelf: shelf) else {
+        let amounts = copy cost
+        var claimed: PermitSlot?
+        let result = decideAll(amounts, owner: hot.pointee.owner.loadRelaxed()) {
+            claimed = hot.pointee.permits.claim(
+                shelf: PermitTable.shelfIndex(charges: stepCount))
+            return claimed?.charges
+        }
+        guard let slot = claimed, let result else {
             return Attempt(failed: LimiterError.Code.permitTableFull.status)
         }
-        let owner = hot.pointee.owner.loadRelaxed()
-        let result = charge(
-            cost, clock: hot.pointee.clock, owner: owner, charges: slot.charges)
-        guard _fastPath(result.outcome == .admitted) else {
+        guard _fastPath(result.isAdmitted) else {
             slot.cancel()
             return Attempt(notAdmitted: result)
         }
@@ -283,20 +309,66 @@ extension ChargePlanReference {
         return Attempt(result, permit: slot.id)
     }
 
-    /// A charge over several limits keeps its notes in a permit's slot while it decides.
-    @inline(never)
+    /// Decides over all steps.
+    ///
+    /// - Parameter claim: gives room for the charges, asked once every limit has been read; nil:
+    ///   there is none.
+    /// - Returns: nil where `claim` gave nothing.
+    @inline(__always)
+    private func decideAll(
+        _ cost: CostAmounts, owner: UInt64, claim: () -> UnsafeMutablePointer<StepCharge>?
+    ) -> ChargeResult? {
+        let clock = hot.pointee.clock
+        var moment = ChargeMoment(
+            now: clock.now(), wallOffset: clock.wallOffset(), owner: owner)
+        var best = ChargeResult(
+            outcome: .admitted, now: moment.now, wallOffset: moment.wallOffset)
+        return withUnsafeTemporaryAllocation(
+            of: PreparedCharge.self, capacity: Self.maximumPrepared
+        ) { buffer in
+            let prepared = buffer.baseAddress.unsafelyUnwrapped  // capacity is not 0
+            var outcome = StepOutcome.raised
+            if _fastPath(stepCount <= Self.maximumPrepared) {
+                outcome = prepareAll(cost, &moment, prepared, &best)
+            }
+            guard let charges = claim() else { return nil }
+            var done = 0
+            if _fastPath(outcome == .taken) {
+                (done, outcome) = commitAll(prepared, charges)
+                if _fastPath(outcome == .taken) { return best }
+            }
+            return chargeAgain(
+                cost, clock: clock, &moment, charges: charges, failed: done, outcome)
+        }
+    }
+
+    /// A charge over several limits keeps its notes on the stack while it decides; one over more
+    /// than a decision prepares, in a permit's slot.
+    @inline(__always)
     private func chargeWithoutPermit(_ cost: borrowing CostAmounts) -> Attempt {
         guard !head.pointee.hasConcurrency else {
             return Attempt(failed: LimiterError.Code.concurrencyNeedsPermit.status)
         }
+        let amounts = copy cost
+        guard _fastPath(stepCount <= Self.maximumPrepared) else { return chargeMany(amounts) }
+        return withUnsafeTemporaryAllocation(
+            of: StepCharge.self, capacity: Self.maximumPrepared
+        ) { buffer in
+            let charges = buffer.baseAddress.unsafelyUnwrapped  // capacity is not 0
+            return Attempt(
+                notAdmitted: decideAll(amounts, owner: 0) { charges } ?? ChargeResult.none)
+        }
+    }
+
+    @inline(never)
+    private func chargeMany(_ cost: CostAmounts) -> Attempt {
         let hot = self.hot
         let shelf = PermitTable.shelfIndex(charges: stepCount)
         guard let slot = hot.pointee.permits.claim(shelf: shelf) else {
             return Attempt(failed: LimiterError.Code.permitTableFull.status)
         }
         slot.plan = nil
-        let result = charge(
-            cost, clock: hot.pointee.clock, owner: 0, charges: slot.charges)
+        let result = decideAll(cost, owner: 0) { slot.charges } ?? ChargeResult.none
         slot.cancel()
         return Attempt(notAdmitted: result)
     }

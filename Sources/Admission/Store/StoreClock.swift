@@ -36,18 +36,8 @@ package struct StoreClock: Sendable {
         return system.clock.pointee.nanoseconds()
     }
 
-    /// Steady nanoseconds of the system's clock where that takes no call; else nil.
-    @inline(__always)
-    package func nowAtOnce() -> Int64? {
-        if _slowPath(isManual) { return nil }
-        return system.clock.pointee.nanosecondsByAnchor()
-    }
-
-    /// Wall minus steady nanoseconds of the system's clock.
-    @inline(__always)
-    package func systemWallOffset() -> Int64 {
-        system.clock.pointee.wallOffsetNanoseconds()
-    }
+    /// The system's clock, which is never freed; nil on a manual one.
+    package var systemClock: UnsafePointer<CounterClock>? { isManual ? nil : system.clock }
 
     /// Wall minus steady nanoseconds.
     @inline(__always)

@@ -1,23 +1,5 @@
 import Synchronization
 
-/// One byte that threads of a process read and write without order: a hint.
-package struct SharedByte: @unchecked Sendable {
-    // Unchecked: an address; all access to what it points at is atomic.
-    private let address: UnsafeMutablePointer<Atomic<UInt8>>
-
-    /// The byte that lies `offset` bytes behind `base`.
-    @inline(__always)
-    package init(_ base: UnsafeMutableRawPointer, at offset: Int) {
-        address = (base + offset).assumingMemoryBound(to: Atomic<UInt8>.self)
-    }
-
-    @inline(__always)
-    package var isSet: Bool { address.pointee.load(ordering: .relaxed) != 0 }
-
-    @inline(__always)
-    package func set(_ isSet: Bool) { address.pointee.store(isSet ? 1 : 0, ordering: .relaxed) }
-}
-
 /// One 64-bit word that threads, or the processes that map it, change with compare-and-swap.
 ///
 /// The value is the word's address: 8-byte aligned, owned by whoever mapped or allocated it, and

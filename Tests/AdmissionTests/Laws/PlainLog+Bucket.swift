@@ -22,12 +22,13 @@ final class BucketLog: KeyLog {
         at = now
     }
 
-    /// The coarsest quanta with which rounding the interval up costs at most 1/20,000 of the rate.
+    /// The coarsest quanta with which rounding up costs at most 1/20,000 of the rate.
     static func interval(units: Int128, period: Int128) -> (quanta: Int128, shift: Int) {
         for shift in 0...20 {
             let span = period << Int128(shift)
             let quanta = (span + units - 1) / units
-            if (quanta * units - span) * 20_000 <= span || shift == 20 { return (quanta, shift) }
+            let excess = quanta * units - span
+            if excess * 20_000 <= span || shift == 20 { return (quanta, shift) }
         }
         return (1, 0)
     }

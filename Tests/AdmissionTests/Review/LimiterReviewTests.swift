@@ -77,6 +77,25 @@ import Testing
         #expect(try admits(gate), "the rolling minute has passed in steady time")
     }
 
+    @Test("a caller that was held up for two windows does not take the third for damage")
+    func heldUp() throws {
+        let limiter = try limiter(
+            #"{"name": "m", "count": "requests", "limit": 5, "window": "minute"}"#)
+        try limiter.advance(nanoseconds: 180 * Self.second)
+        let gate = try limiter.gate([])
+        #expect(try admits(gate, Cost(requests: 5)))
+        let plan = try gate.storage.currentPlan(replacing: nil)
+        // As it read the time three minutes ago.
+        var late = ChargeMoment(now: 0, wallOffset: Self.start, owner: 0)
+        var charge = StepCharge()
+        #expect(plan.step(0).take(1, &late, &charge) == .raised)
+        #expect(late.now == 180 * Self.second)
+        late.now = 0
+        #expect(plan.step(0).view(1, &late)?.verdict.refusal == .exhausted)
+        #expect(late.now == 180 * Self.second)
+        #expect(try !admits(gate), "the window was not reset")
+    }
+
     @Test("a permit older than two reloads gives back units of the parameters in force")
     func twoReloads() throws {
         let limiter = try limiter(Self.pace("1/1h", 10))

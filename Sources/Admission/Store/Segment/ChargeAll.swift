@@ -1,66 +1,35 @@
-/// How a decision over a whole plan ended.
-package struct ChargeResult {
-    package enum Outcome: UInt8, Sendable {
-        case admitted
-        case rejected
-        /// The plan is out of date: resolve the gate anew and try again.
-        case stale
-        /// No room for another slot.
-        case failed
-    }
-
-    package var outcome: Outcome
-    /// The decision's own steady instant.
-    package var now: Int64
-    /// Wall minus steady nanoseconds at the decision.
-    package var wallOffset: Int64
-    /// Index of the step that the answer speaks of; -1 for a plan without steps.
-    package var step: Int = -1
-    /// Units left on that step.
-    package var remaining: Int64 = 0
-    package var refusal: Verdict.Refusal = .none
-    package var retryAfterNanoseconds: Int64 = 0
-    package var asked: Int64 = 0
-}
-
-/// All or nothing: the steps of a plan are taken in one global order of keys, concurrency first,
-/// and given back when a later one refuses.
+/// All or nothing: every limit is read and looked at, then all are swapped in one global order of
+/// keys, concurrency first; where a swap meets another writer, what was swapped is given back and
+/// the steps are taken one by one.
 ///
-/// A plan whose last decision was refused looks at every limit first, so that a saturated limit
-/// costs the others no writes. After a refusal every limit is looked at again, up to
-/// `maximumLooks` times: a false refusal is possible only while another decision on a shared key
-/// is in flight. Lock-free; no allocation.
+/// After a refusal every limit is looked at again, up to `maximumLooks` times: a false refusal is
+/// possible only while another decision on a shared key is in flight. Lock-free; no allocation.
 extension ChargePlanReference {
     private static var maximumLooks: Int { 4 }
 
-    /// Decides and books, or books nothing.
+    /// Steps that a decision prepares before it swaps; plans with more are taken one by one.
+    package static var maximumPrepared: Int { 8 }
+
+    /// Looks at every limit and computes the swaps, changing nothing.
     ///
     /// - Parameters:
     ///   - cost: no amount is negative.
-    ///   - charges: room for one entry a step.
+    ///   - prepared: room for one entry a step.
+    ///   - best: the limit that an admission would speak of.
+    /// - Returns: `taken` when every limit admits; else why not.
     @inline(__always)
-    package func charge(
-        _ cost: borrowing CostAmounts, clock: StoreClock, owner: UInt64,
-        charges: UnsafeMutablePointer<StepCharge>
-    ) -> ChargeResult {
-        var moment = ChargeMoment(
-            now: clock.now(), wallOffset: clock.wallOffset(), owner: owner)
+    func prepareAll(
+        _ cost: borrowing CostAmounts, _ moment: inout ChargeMoment,
+        _ prepared: UnsafeMutablePointer<PreparedCharge>, _ best: inout ChargeResult
+    ) -> StepOutcome {
         let count = stepCount
-        if _slowPath(wasRefused) {
-            if let early = look(cost, &moment) { return early }
-        }
-        var best = ChargeResult(
-            outcome: .admitted, now: moment.now, wallOffset: moment.wallOffset)
         var bestCapacity: Int64 = 1
         var index = 0
         while index < count {
             let step = step(index)
             let amount = cost.amount(ofCount: step.pointee.countIndex)
-            let outcome = step.take(amount, &moment, charges + index)
-            guard _fastPath(outcome == .taken) else {
-                return chargeAgain(
-                    cost, clock: clock, &moment, charges: charges, failed: index, outcome)
-            }
+            let outcome = step.prepare(amount, &moment, &prepared[index])
+            guard _fastPath(outcome == .taken) else { return outcome }
             if _slowPath(!step.isNoted) && amount > 0 { step.note() }
             if index == 0
                 || step.isTighter(
@@ -74,12 +43,40 @@ extension ChargePlanReference {
             }
             index &+= 1
         }
-        return best
+        return .taken
+    }
+
+    /// Books what was prepared.
+    ///
+    /// - Returns: how many steps were booked, and `taken` when that is all of them.
+    @inline(__always)
+    func commitAll(
+        _ prepared: UnsafeMutablePointer<PreparedCharge>,
+        _ charges: UnsafeMutablePointer<StepCharge>
+    ) -> (done: Int, StepOutcome) {
+        let count = stepCount
+        var index = 0
+        while index < count {
+            guard _fastPath(prepared[index].commit()) else {
+                step(index).countRetry()
+                return (index, .raised)
+            }
+            prepared[index].note(charges + index)
+            if step(index).pointee.kind == .concurrency, _slowPath(!step(index).keepsClaim()) {
+                return (index &+ 1, .stale)
+            }
+            index &+= 1
+        }
+        return (count, .taken)
     }
 
     /// The way on from a step that was not taken: give back, then look, then try again.
+    ///
+    /// - Parameters:
+    ///   - failed: how many steps were booked.
+    ///   - outcome: what became of the next.
     @inline(never)
-    private func chargeAgain(
+    func chargeAgain(
         _ cost: borrowing CostAmounts, clock: StoreClock, _ moment: inout ChargeMoment,
         charges: UnsafeMutablePointer<StepCharge>, failed: Int, _ outcome: StepOutcome
     ) -> ChargeResult {
@@ -140,7 +137,6 @@ extension ChargePlanReference {
     ) -> ChargeResult? {
         let first = worst(cost, &moment)
         guard first.outcome != .admitted else {
-            wasRefused = false
             return nil
         }
         guard first.outcome == .rejected else { return first }
@@ -149,7 +145,6 @@ extension ChargePlanReference {
         guard second.outcome == .rejected else {
             return second.outcome == .admitted ? nil : second
         }
-        wasRefused = true
         note(second)
         return second
     }
@@ -266,7 +261,7 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
     /// Notes that a cost met this limit.
     @inline(never)
     func note() {
-        pointee.notes.takeUnretainedValue().wasCharged.store(true, ordering: .relaxed)
+        pointee.notes.takeUnretainedValue().wasCharged = true
         isNoted = true
     }
 }
@@ -282,16 +277,21 @@ extension ChargePlanReference {
     ///
     /// - Parameter amount: units of the bucket's count.
     @inline(__always)
-    package func prepareSingle(_ amount: Int64, clock: StoreClock) -> SingleCharge? {
-        guard let now = clock.nowAtOnce() else { return nil }
-        let scaled = UInt64(bitPattern: now) &<< UInt64(head.pointee.shift)
+    package func prepareSingle(_ amount: Int64) -> SingleCharge? {
+        // Set with `isSingleBucket`, which the caller has asked for.
+        let clock = head.pointee.clock.unsafelyUnwrapped
+        guard _fastPath(shared.wasCharged.loadRelaxed() != 0),
+            let now = clock.pointee.nanosecondsByAnchor()
+        else { return nil }
+        let scaled = UInt64(bitPattern: now) &<< 1
         let (high, charged) = head.pointee.interval.multipliedFullWidth(
             by: UInt64(bitPattern: amount))
         guard _fastPath(high == 0 && charged <= head.pointee.tolerance && amount > 0) else {
             return nil
         }
         var charge = SingleCharge(
-            now: now, wallOffset: clock.systemWallOffset(), amount: amount, scaled: scaled,
+            now: now, wallOffset: clock.pointee.wallOffsetNanoseconds(), amount: amount,
+            scaled: scaled,
             charged: charged)
         return look(&charge) ? charge : nil
     }
@@ -299,10 +299,10 @@ extension ChargePlanReference {
     /// Reads the key's word and computes the next; false: refused, or not the plan's any more.
     @inline(__always)
     private func look(_ charge: inout SingleCharge) -> Bool {
-        let parity = UInt64(head.pointee.parity)
+        let parity = head.pointee.parity
         let word = SharedWord(head.pointee.record, at: KeyRecord.state).load()
         var lead = (word & ~1) &- charge.scaled
-        if lead > head.pointee.farthest { lead = 0 }
+        if lead > UInt64(Int64.max) { lead = 0 }
         charge.word = word
         charge.after = lead &+ charge.charged
         charge.next = (charge.scaled &+ charge.after) | parity
@@ -327,7 +327,7 @@ extension ChargePlanReference {
             guard look(&charge) else { return nil }
         }
         let span = head.pointee.tolerance &- charge.after
-        var left = span.multipliedFullWidth(by: singleReciprocal).high
+        var left = span.multipliedFullWidth(by: shared.address.pointee.reciprocal).high
         if span &- left &* head.pointee.interval >= head.pointee.interval { left &+= 1 }
         var result = ChargeResult(
             outcome: .admitted, now: charge.now, wallOffset: charge.wallOffset)

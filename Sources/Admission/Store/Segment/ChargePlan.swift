@@ -6,7 +6,7 @@ import Synchronization
 /// Made once per distinct definition and parameters, kept as long as the store.
 package final class LimitNotes: Sendable {
     package let definition: Definition
-    /// The store's clock, for what is not on the hot path.
+    /// The store's clock, for who must read it again in the middle of a decision.
     package let clock: StoreClock
     /// Interned, NUL-terminated, never freed.
     package let policyName: InternedName
@@ -18,8 +18,8 @@ package final class LimitNotes: Sendable {
     package let parameterNumber: UInt64
     /// A gate was opened on this limit.
     package let wasMatched = Atomic<Bool>(false)
-    /// A cost above 0 met this limit.
-    package let wasCharged = Atomic<Bool>(false)
+    /// What decisions on a single bucket read of their limit; owned by these notes.
+    package let shared: SharedLimitReference
     /// Calendar words that were found ahead of time and taken for damage.
     package let damages = RejectionCount()
     /// Rejections by reason (`Verdict.Refusal`).
@@ -32,8 +32,7 @@ package final class LimitNotes: Sendable {
 
     package init(
         definition: Definition, clock: StoreClock, policyName: String, limit: Limit,
-        attributeNames: [String],
-        parameterNumber: UInt64
+        attributeNames: [String], parameterNumber: UInt64
     ) {
         self.definition = definition
         self.clock = clock
@@ -43,7 +42,65 @@ package final class LimitNotes: Sendable {
         self.attributeNames = attributeNames
         self.parameterNumber = parameterNumber
         rejections = (0..<6).map { _ in RejectionCount() }
+        var reciprocal: UInt64 = 0
+        if case .tokenBucket(let units, let period, let burst) = limit.kind {
+            let bucket = TokenBucket(units: units, periodNanoseconds: period, burst: burst)
+            reciprocal = bucket.reciprocal
+        }
+        shared = SharedLimitReference(
+            SharedLimit(
+                capacity: limit.kind.capacity, reciprocal: reciprocal,
+                policyName: self.policyName.address, limitName: limitName.address))
     }
+
+    deinit {
+        shared.address.deallocate()
+    }
+
+    /// A cost above 0 met this limit since it was loaded.
+    package var wasCharged: Bool {
+        get { shared.wasCharged.loadRelaxed() != 0 }
+        set { shared.wasCharged.storeRelaxed(newValue ? 1 : 0) }
+    }
+}
+
+/// What all keys of a limit share on the path of a single bucket: one line for all of them.
+package struct SharedLimit {
+    /// 1 once a cost above 0 met the limit; relaxed, any thread.
+    var wasCharged: UInt64 = 0
+    package var capacity: Int64
+    /// floor((2^64 - 1) / interval) of a bucket.
+    var reciprocal: UInt64
+    /// Interned, never freed.
+    package var policyName: UnsafePointer<CChar>?
+    package var limitName: UnsafePointer<CChar>?
+
+    init(
+        capacity: Int64, reciprocal: UInt64, policyName: UnsafePointer<CChar>,
+        limitName: UnsafePointer<CChar>
+    ) {
+        self.capacity = capacity
+        self.reciprocal = reciprocal
+        self.policyName = policyName
+        self.limitName = limitName
+    }
+}
+
+/// The address of a `SharedLimit`, which lives as long as its notes.
+package struct SharedLimitReference: @unchecked Sendable {
+    // Unchecked: written before it is published, but for its first word, which is atomic.
+    package let address: UnsafeMutablePointer<SharedLimit>
+
+    init(_ limit: SharedLimit) {
+        address = UnsafeMutablePointer<SharedLimit>.allocate(capacity: 1)
+        address.initialize(to: limit)
+    }
+
+    @inline(__always)
+    init(_ address: UnsafeMutablePointer<SharedLimit>) { self.address = address }
+
+    @inline(__always)
+    var wasCharged: SharedWord { SharedWord(UnsafeMutableRawPointer(address), at: 0) }
 }
 
 /// One charge of a plan: which key, and under which parameters. Plain data in plan memory.
@@ -60,14 +117,12 @@ package struct ChargeStep {
     var notes: Unmanaged<LimitNotes>
     var kind: LimitKindCode
     /// Whether this limit's first charge was noted; see `isNoted` of the pointer.
-    /// Read and written by any thread: see `noted`.
-    var isNoted: UInt8
+    var isNoted: Bool
     var documentIndex: UInt16
     var countIndex: Int32
     /// Bucket: parity of words under these parameters. Calendar: guard. Concurrency: lease ns.
     var detail: UInt64
-    /// Concurrency: offset of the slot to try first; changed by any thread, relaxed. Bucket: number
-    /// of these parameters.
+    /// Concurrency: offset of the slot to try first; changed by any thread, relaxed.
     var hint: UInt64
     /// Calendar: address of the `CalendarCell`.
     var calendar: UnsafeRawPointer?
@@ -85,7 +140,7 @@ package struct ChargeStep {
 /// The memory of a plan: a head of one cache line, then the steps.
 ///
 /// ```
-/// head:  core · version · flags · record · tag · interval · tolerance · farthest
+/// head:  core · version and flags · record · tag · interval · tolerance · shared limit · clock
 /// steps: 192 bytes each, in the order in which charges are taken (concurrency, then by address)
 /// texts: the keys' attribute values, to find or make a key again that was reclaimed
 /// ```
@@ -94,26 +149,41 @@ package struct ChargeStep {
 package struct ChargePlan {
     /// The owner's context: `Limiter`'s hot core.
     package var core: UnsafeMutableRawPointer
-    /// `loadVersion` of the segment for which the plan was made.
-    package var version: UInt64
+    /// `loadVersion` of the segment for which the plan was made, its lower half.
+    package var version: UInt32
     package var stepCount: UInt16
-    /// A plan of one bucket.
-    package var isSingleBucket: Bool
-    package var hasConcurrency: Bool
+    private var flags: UInt8
     /// Count of the single bucket.
-    var countIndex: UInt8
-    /// Nanosecond shift of the single bucket's quanta.
-    var shift: UInt8
-    var parity: UInt8
-    /// The last decision was refused: look at all limits before taking. See the reference's
-    /// `wasRefused`.
-    /// Read and written by any thread: see `refused`.
-    var wasRefused: UInt8
+    package var countIndex: UInt8
     var record: UnsafeMutableRawPointer
     var tag: UInt64
     var interval: UInt64
     var tolerance: UInt64
-    var farthest: UInt64
+    /// The single bucket's limit.
+    package var shared: UnsafeMutablePointer<SharedLimit>?
+    /// The system's clock; nil: the plan takes the general way.
+    var clock: UnsafePointer<CounterClock>?
+
+    /// A plan of one bucket on the system's clock that needs no stamp, so that its instants are in
+    /// half nanoseconds.
+    @inline(__always)
+    package var isSingleBucket: Bool {
+        get { flags & 1 != 0 }
+        set { flags = flags & ~1 | (newValue ? 1 : 0) }
+    }
+
+    @inline(__always)
+    package var hasConcurrency: Bool {
+        get { flags & 2 != 0 }
+        set { flags = flags & ~2 | (newValue ? 2 : 0) }
+    }
+
+    /// Parity of the single bucket's words.
+    @inline(__always)
+    var parity: UInt64 {
+        get { UInt64(flags >> 2 & 1) }
+        set { flags = flags & ~4 | UInt8(newValue & 1) << 2 }
+    }
 
     /// Bytes of the head and of a step.
     package static let headBytes = 128
@@ -121,12 +191,8 @@ package struct ChargePlan {
     /// Limits that may apply to one gate.
     package static let maximumSteps = 256
 
-    static let refusedOffset = 23
-
     /// Second line of the head.
     static let successorOffset = 64
-    static let notesOffset = 72
-    static let reciprocalOffset = 80
 }
 
 /// Address of a plan. The gate's storage owns the memory.
@@ -152,38 +218,14 @@ package struct ChargePlanReference: @unchecked Sendable, Equatable {
     @inline(__always)
     package var stepCount: Int { Int(head.pointee.stepCount) }
 
-    /// Whether the last decision was refused: look at all limits before taking. Any thread writes
-    /// it; relaxed, since it only chooses the order of work.
-    @inline(__always)
-    var wasRefused: Bool {
-        get { refusedByte.pointee.load(ordering: .relaxed) != 0 }
-        nonmutating set { refusedByte.pointee.store(newValue ? 1 : 0, ordering: .relaxed) }
-    }
-
-    @inline(__always)
-    private var refusedByte: UnsafeMutablePointer<Atomic<UInt8>> {
-        (address + ChargePlan.refusedOffset).assumingMemoryBound(to: Atomic<UInt8>.self)
-    }
-
-    /// Whether the last decision was refused.
-    @inline(__always)
-    package var refused: SharedByte {
-        SharedByte(address, at: MemoryLayout<ChargePlan>.offset(of: \.wasRefused).unsafelyUnwrapped)
-    }
-
     /// Address of the plan that replaced this one, 0 while none did.
     @inline(__always)
     package var successor: SharedWord { SharedWord(address, at: ChargePlan.successorOffset) }
 
-    /// Notes of the single bucket.
+    /// What the single bucket's keys share; only where `isSingleBucket` holds.
     @inline(__always)
-    package var singleNotes: Unmanaged<LimitNotes> {
-        (address + ChargePlan.notesOffset).load(as: Unmanaged<LimitNotes>.self)
-    }
-
-    @inline(__always)
-    var singleReciprocal: UInt64 {
-        (address + ChargePlan.reciprocalOffset).load(as: UInt64.self)
+    package var shared: SharedLimitReference {
+        SharedLimitReference(head.pointee.shared.unsafelyUnwrapped)  // set with `isSingleBucket`
     }
 
     /// Memory for a plan, or nil when the system has none.
@@ -228,14 +270,6 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
     @inline(__always)
     var state: SharedWord { SharedWord(pointee.record, at: KeyRecord.state) }
 
-    /// Whether this limit's first charge was noted.
-    @inline(__always)
-    package var noted: SharedByte {
-        SharedByte(
-            UnsafeMutableRawPointer(self),
-            at: MemoryLayout<ChargeStep>.offset(of: \.isNoted).unsafelyUnwrapped)
-    }
-
     /// Whether this limit's first charge was noted. Any thread writes it; relaxed, since noting it
     /// twice does no harm.
     @inline(__always)
@@ -277,7 +311,6 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
         MemoryLayout<ChargeStep>.offset(of: \.parameters) == parametersOffset
             && MemoryLayout<ChargeStep>.offset(of: \.hint) == 48
             && MemoryLayout<ChargeStep>.offset(of: \.isNoted) == 33
-            && MemoryLayout<ChargePlan>.offset(of: \.wasRefused) == ChargePlan.refusedOffset
             && MemoryLayout<ChargeStep>.size <= ChargePlan.stepBytes
             && MemoryLayout<ChargePlan>.size <= ChargePlan.successorOffset
             && MemoryLayout<TokenBucket>.size <= 48 && MemoryLayout<RollingWindow>.size <= 48

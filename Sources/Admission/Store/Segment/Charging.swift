@@ -27,48 +27,92 @@ struct ChargeMoment {
     var wall: Int64 { now &+ wallOffset }
 }
 
-/// Taking a step: one compare-and-swap loop for each kind.
+/// One swap that would charge a step: what was read, and what is to stand there.
+struct PreparedCharge {
+    var word: SharedWord
+    /// What was read.
+    var expected: UInt64
+    /// What the charge makes of it; the same for a cost of 0, which swaps nothing.
+    var desired: UInt64
+    /// Where the charge goes, as `StepCharge.place`.
+    var place: UInt64
+    /// As `StepCharge.amount`.
+    var amount: Int64
+
+    @inline(__always)
+    init(_ word: SharedWord, _ expected: UInt64, _ desired: UInt64, place: UInt64, amount: Int64) {
+        self.word = word
+        self.expected = expected
+        self.desired = desired
+        self.place = place
+        self.amount = amount
+    }
+
+    /// Nothing to do yet.
+    @inline(__always)
+    init(of step: UnsafeMutablePointer<ChargeStep>) {
+        self.init(step.state, 0, 0, place: 0, amount: 0)
+    }
+
+    /// Books it where nobody came first.
+    @inline(__always)
+    func commit() -> Bool {
+        expected == desired || word.swap(expected, desired)
+    }
+
+    /// What the permit keeps of it.
+    @inline(__always)
+    func note(_ charge: UnsafeMutablePointer<StepCharge>) {
+        charge.pointee.amount = amount
+        charge.pointee.place = place
+        charge.pointee.laterAmount = 0
+        charge.pointee.laterPlace = 0
+        charge.pointee.total = amount
+    }
+}
+
+/// Preparing a step: everything is read and the swap computed, nothing is changed.
+///
+/// Apart from the swaps, since loads wait behind one: a decision over several limits reads all of
+/// them first. It is also the look at every limit that all-or-nothing asks for.
 extension UnsafeMutablePointer where Pointee == ChargeStep {
     @inline(__always)
-    func take(
-        _ amount: Int64, _ moment: inout ChargeMoment, _ charge: UnsafeMutablePointer<StepCharge>
+    func prepare(
+        _ amount: Int64, _ moment: inout ChargeMoment, _ prepared: inout PreparedCharge
     ) -> StepOutcome {
-        charge.pointee.amount = amount
-        charge.pointee.laterAmount = 0
-        charge.pointee.total = amount
         switch pointee.kind {
-        case .bucket: return takeBucket(amount, &moment)
-        case .rolling: return takeRolling(amount, &moment, charge)
-        case .calendar: return takeCalendar(amount, &moment, charge)
-        case .concurrency: return takeSlot(&moment, charge)
+        case .bucket: return prepareBucket(amount, &moment, &prepared)
+        case .rolling: return prepareRolling(amount, &moment, &prepared)
+        case .calendar: return prepareCalendar(amount, &moment, &prepared)
+        case .concurrency: return prepareSlot(&moment, &prepared)
         case .slots: return .stale
         }
     }
 
     @inline(__always)
-    private func takeBucket(_ amount: Int64, _ moment: inout ChargeMoment) -> StepOutcome {
+    private func prepareBucket(
+        _ amount: Int64, _ moment: inout ChargeMoment, _ prepared: inout PreparedCharge
+    ) -> StepOutcome {
         let bucket = self.bucket
         guard amount <= bucket.pointee.burst else { return .refused }
         renewStamp(now: moment.now)
-        while true {
-            let word = state.load()
-            guard isCurrent, word & 1 == pointee.detail, word != TokenBucket.retired else {
-                return .stale
-            }
-            let lead = bucket.pointee.lead(of: word, now: moment.now)
-            let after = bucket.pointee.lead(lead, charged: amount)
-            guard after <= bucket.pointee.tolerance else { return .refused }
-            moment.remaining = bucket.pointee.remaining(lead: after)
-            if amount == 0 { return .taken }
-            let new = bucket.pointee.word(lead: after, now: moment.now, parity: pointee.detail)
-            if state.swap(word, new) { return .taken }
-            countRetry()
+        let word = state.load()
+        guard isCurrent, word & 1 == pointee.detail, word != TokenBucket.retired else {
+            return .stale
         }
+        let lead = bucket.pointee.lead(of: word, now: moment.now)
+        let after = bucket.pointee.lead(lead, charged: amount)
+        guard after <= bucket.pointee.tolerance else { return .refused }
+        moment.remaining = bucket.pointee.remaining(lead: after)
+        let new = bucket.pointee.word(lead: after, now: moment.now, parity: pointee.detail)
+        prepared = PreparedCharge(
+            state, word, amount == 0 ? word : new, place: 0, amount: amount)
+        return .taken
     }
 
     @inline(__always)
-    private func takeRolling(
-        _ amount: Int64, _ moment: inout ChargeMoment, _ charge: UnsafeMutablePointer<StepCharge>
+    private func prepareRolling(
+        _ amount: Int64, _ moment: inout ChargeMoment, _ prepared: inout PreparedCharge
     ) -> StepOutcome {
         let window = rolling
         let cells = RollingCells(record: pointee.record)
@@ -92,16 +136,12 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
             }
             let used = RollingWindow.sum(ofBase: base) &+ RollingWindow.count(ofCell: word)
             let left = pointee.capacity &- Int64(bitPattern: used)
-            guard amount <= left else {
-                // A cost of 0 is refused in debt alone.
-                if amount == 0, left >= 0 { return .taken }
-                return .refused
-            }
+            // A cost of 0 is refused in debt alone, where `left` is below 0.
+            guard amount <= left else { return .refused }
             moment.remaining = left &- amount
-            charge.pointee.place = epoch
-            if amount == 0 { return .taken }
-            if cell.swap(word, word &+ UInt64(bitPattern: amount)) { return .taken }
-            countRetry()
+            prepared = PreparedCharge(
+                cell, word, word &+ UInt64(bitPattern: amount), place: epoch, amount: amount)
+            return .taken
         }
     }
 
@@ -112,8 +152,8 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
     }
 
     @inline(__always)
-    private func takeCalendar(
-        _ amount: Int64, _ moment: inout ChargeMoment, _ charge: UnsafeMutablePointer<StepCharge>
+    private func prepareCalendar(
+        _ amount: Int64, _ moment: inout ChargeMoment, _ prepared: inout PreparedCharge
     ) -> StepOutcome {
         guard let cell = calendarCell else { return .stale }
         while true {
@@ -129,17 +169,67 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
                 continue
             }
             let left = pointee.capacity &- Int64(bitPattern: used)
-            guard amount <= left else { return .refused }
-            moment.remaining = left &- amount
-            charge.pointee.place = window.number
             // A cost of 0 is refused in debt alone.
-            if amount == 0 { return .taken }
-            guard moment.wall &- window.start >= Int64(bitPattern: pointee.detail) else {
-                return .refused
-            }
+            let isGuarded = moment.wall &- window.start < Int64(bitPattern: pointee.detail)
+            guard amount <= left, amount == 0 || !isGuarded else { return .refused }
+            moment.remaining = left &- amount
             let new = CalendarWindow.word(
                 number: window.number, count: used &+ UInt64(bitPattern: amount))
-            if state.swap(word, new) { return .taken }
+            prepared = PreparedCharge(
+                state, word, amount == 0 ? word : new, place: window.number, amount: amount)
+            return .taken
+        }
+    }
+
+    /// A slot that is free: the one at the hint, else the first of the first block. `refused` when
+    /// none is found, which `takeSlot` then looks into carefully.
+    @inline(__always)
+    private func prepareSlot(
+        _ moment: inout ChargeMoment, _ prepared: inout PreparedCharge
+    ) -> StepOutcome {
+        // Slots beyond the limit are left to the careful way.
+        guard _fastPath(pointee.parameters.2 == 0) else { return .refused }
+        let array = leases
+        let now = moment.now
+        let lease = Int64(bitPattern: pointee.detail)
+        var offset = Int(truncatingIfNeeded: hint.loadRelaxed())
+        guard let word = array.freeSlot(&offset, now: now) else { return .refused }
+        let claimed = LeaseSlots.word(
+            owner: moment.owner, generation: LeaseSlots.generation(of: word) &+ 1,
+            expiry: LeaseSlots.expiry(now: now, leaseNanoseconds: lease))
+        let live = array.liveEstimate(limit: pointee.capacity, now: now)
+        moment.remaining = Swift.max(0, pointee.capacity &- live &- 1)
+        prepared = PreparedCharge(
+            array.slot(offset), word, claimed, place: UInt64(offset),
+            amount: Int64(bitPattern: claimed))
+        return .taken
+    }
+
+    /// Whether a slot that was claimed by `commit` may be kept: the key still takes claims.
+    @inline(__always)
+    func keepsClaim() -> Bool {
+        LeaseArray.isOpen(leases.state.load()) && isCurrent
+    }
+}
+
+/// Taking a step by itself, again and again until it is taken or refused.
+extension UnsafeMutablePointer where Pointee == ChargeStep {
+    @inline(never)
+    func take(
+        _ amount: Int64, _ moment: inout ChargeMoment, _ charge: UnsafeMutablePointer<StepCharge>
+    ) -> StepOutcome {
+        if pointee.kind == .concurrency {
+            charge.pointee.laterAmount = 0
+            return takeSlot(&moment, charge)
+        }
+        var prepared = PreparedCharge(of: self)
+        while true {
+            let outcome = prepare(amount, &moment, &prepared)
+            guard outcome == .taken else { return outcome }
+            if prepared.commit() {
+                prepared.note(charge)
+                return .taken
+            }
             countRetry()
         }
     }
@@ -160,13 +250,7 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
             moment.wallOffset = next.start &- moment.now
             return true
         }
-        // A caller that was held up for more than a window behind its reading of the clock finds
-        // the present far ahead: that is no damage. Read behind the word, the clock tells.
-        let now = pointee.notes.takeUnretainedValue().clock.now()
-        if now > moment.now, now &+ moment.wallOffset >= window.end {
-            moment.now = now
-            return true
-        }
+        if catchUp(number, &moment) { return true }
         let full = CalendarWindow.word(
             number: window.number, count: UInt64(bitPattern: pointee.capacity))
         if state.swap(word, full) {
@@ -175,29 +259,26 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
         return false
     }
 
-    @inline(__always)
+    /// Reads the clock again where a window lies far ahead: a caller that was held up since it read
+    /// the time must not take another one's window for damage.
+    ///
+    /// - Returns: whether the instants were raised; false: the window is ahead of time itself.
+    func catchUp(_ number: UInt64, _ moment: inout ChargeMoment) -> Bool {
+        guard let cell = calendarCell else { return false }
+        let clock = pointee.notes.takeUnretainedValue().clock
+        let now = Swift.max(moment.now, clock.now())
+        let wallOffset = clock.wallOffset()
+        let next = cell.pointee.next(after: cell.pointee.current(now &+ wallOffset))
+        guard !CalendarWindow.isLater(number, than: next.number) else { return false }
+        (moment.now, moment.wallOffset) = (now, wallOffset)
+        return true
+    }
+
     private func takeSlot(
         _ moment: inout ChargeMoment, _ charge: UnsafeMutablePointer<StepCharge>
     ) -> StepOutcome {
-        let array = leases
         let lease = Int64(bitPattern: pointee.detail)
         let expiry = LeaseSlots.expiry(now: moment.now, leaseNanoseconds: lease)
-        let hint = Int(truncatingIfNeeded: self.hint.loadRelaxed())
-        // A block that has more slots than the limit is left to the careful path.
-        if _fastPath(hint != 0 && pointee.parameters.2 == 0),
-            let claim = array.claim(
-                hint: hint, owner: moment.owner, expiry: expiry, now: moment.now)
-        {
-            let state = array.state.loadSequential()
-            if _fastPath(LeaseArray.isOpen(state) && isCurrent) {
-                charge.pointee.place = UInt64(claim.offset)
-                charge.pointee.amount = Int64(bitPattern: claim.word)
-                let live = array.liveEstimate(limit: pointee.capacity, now: moment.now)
-                moment.remaining = Swift.max(0, pointee.capacity &- live)
-                return .taken
-            }
-            array.release(claim)
-        }
         return takeSlotCarefully(expiry, &moment, charge)
     }
 

@@ -49,6 +49,34 @@ struct LeaseArray {
     @inline(__always)
     private func word(_ offset: Int) -> SharedWord { SharedWord(base, at: offset) }
 
+    /// The slot at an offset.
+    @inline(__always)
+    func slot(_ offset: Int) -> SharedWord { SharedWord(base, at: offset) }
+
+    /// The word of a slot that nobody holds: the one at `offset`, else the first such of the first
+    /// block, whose offset is put there. Nil: none was seen, or `offset` is 0.
+    @inline(__always)
+    func freeSlot(_ offset: inout Int, now: Int64) -> UInt64? {
+        guard offset != 0 else { return nil }
+        let word = slot(offset).load()
+        if _fastPath(!LeaseSlots.isLive(word, now: now)) { return word }
+        return searchFirstBlock(&offset, now: now)
+    }
+
+    @inline(never)
+    private func searchFirstBlock(_ offset: inout Int, now: Int64) -> UInt64? {
+        let block = Int(SharedWord(record, at: KeyRecord.firstBlock).load()) * 16
+        for index in 0..<Int(slot(block + 8).load()) {
+            let candidate = block + KeyRecord.body + index * 8
+            let word = slot(candidate).load()
+            if !LeaseSlots.isLive(word, now: now) {
+                offset = candidate
+                return word
+            }
+        }
+        return nil
+    }
+
     private func countRetry() { word(Segment.Header.retries).increment() }
 
     @inline(__always)

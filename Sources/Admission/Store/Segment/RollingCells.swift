@@ -72,14 +72,12 @@ struct RollingCells {
         _ window: RollingWindow, from base: UInt64, stamp: UInt64, to target: UInt64,
         in segment: Segment
     ) -> Attempt {
-        if target > stamp {
-            if RollingWindow.carries(base, epoch: stamp) {
-                switch seal(window, stamp, in: segment) {
-                case .done: break
-                case let other: return other
-                }
-            } else {
-                segment.turnsHelped.increment()
+        if !RollingWindow.carries(base, epoch: stamp) {
+            segment.turnsHelped.increment()
+        } else if target > stamp {
+            switch seal(window, stamp, in: segment) {
+            case .done: break
+            case let other: return other
             }
         }
         let isIdle = target - stamp > UInt64(window.cells)

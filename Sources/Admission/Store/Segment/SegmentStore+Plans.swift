@@ -163,7 +163,7 @@ extension SegmentStore {
         }
         let head = plan.head
         head.pointee.core = core
-        head.pointee.version = version
+        head.pointee.version = UInt32(truncatingIfNeeded: version)
         head.pointee.stepCount = UInt16(entries.count)
         head.pointee.hasConcurrency = entries.contains { $0.notes.definition.kind == .concurrency }
         head.pointee.isSingleBucket = false
@@ -182,7 +182,7 @@ extension SegmentStore {
         step.pointee.policyName = notes.policyName.address
         step.pointee.limitName = notes.limitName.address
         step.pointee.kind = notes.definition.kind
-        step.isNoted = notes.wasCharged.load(ordering: .relaxed)
+        step.isNoted = notes.wasCharged
         step.pointee.documentIndex = UInt16(truncatingIfNeeded: entry.documentIndex)
         step.pointee.countIndex = notes.limit.count.index
         step.pointee.calendar = entry.cell
@@ -191,7 +191,6 @@ extension SegmentStore {
         case .bucket:
             step.pointee.capacity = values[2]
             step.pointee.detail = number & 1
-            step.hint.storeRelaxed(number)
             step.setParameters(parameters.bucket)
         case .rolling:
             step.pointee.capacity = values[0]
@@ -219,22 +218,18 @@ extension SegmentStore {
         let step = plan.step(0)
         let bucket = step.bucket.pointee
         let head = plan.head
-        // A bucket with a stamp takes the general way, which looks at it.
-        guard let count = UInt8(exactly: step.pointee.countIndex), !bucket.needsStamp else {
-            return
-        }
+        // A bucket with a stamp takes the general way, which looks at it, as does a manual clock.
+        guard let count = UInt8(exactly: step.pointee.countIndex), !bucket.needsStamp,
+            let system = clock.systemClock
+        else { return }
         head.pointee.isSingleBucket = true
         head.pointee.countIndex = count
-        head.pointee.shift = UInt8(bucket.nanosecondShift)
-        head.pointee.parity = UInt8(step.pointee.detail)
+        head.pointee.parity = step.pointee.detail
         head.pointee.record = step.pointee.record
         head.pointee.tag = step.pointee.tag
         head.pointee.interval = bucket.interval
         head.pointee.tolerance = bucket.tolerance
-        head.pointee.farthest = bucket.farthest
-        (plan.address + ChargePlan.notesOffset)
-            .storeBytes(of: step.pointee.notes, as: Unmanaged<LimitNotes>.self)
-        (plan.address + ChargePlan.reciprocalOffset)
-            .storeBytes(of: bucket.reciprocal, as: UInt64.self)
+        head.pointee.shared = step.pointee.notes.takeUnretainedValue().shared.address
+        head.pointee.clock = system
     }
 }

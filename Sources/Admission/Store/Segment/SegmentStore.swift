@@ -99,12 +99,13 @@ package final class SegmentStore: Store {
             if let known = tables.notes[key] { return known }
             let notes = LimitNotes(
                 definition: definition, clock: clock, policyName: scope.policy, limit: limit,
-                attributeNames: scope.keyNames, parameterNumber: number)
+                attributeNames: scope.keyNames,
+                parameterNumber: number)
             tables.notes[key] = notes
             return notes
         }
         notes.wasMatched.store(false, ordering: .relaxed)
-        notes.wasCharged.store(false, ordering: .relaxed)
+        notes.wasCharged = false
         return notes
     }
 

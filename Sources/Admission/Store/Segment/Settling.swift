@@ -213,6 +213,8 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
             if meetNewer(number, word, window, &moment) {
                 window = cell.pointee.current(moment.wall)
                 used = Int64(CalendarWindow.count(ofWord: word))
+            } else if catchUp(number, &moment) {
+                return viewCalendar(amount, &moment)
             } else {
                 used = pointee.capacity
             }
@@ -249,6 +251,8 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
     func releaseLease(_ charge: StepCharge, now: Int64) -> Bool {
         let leases = self.leases
         let isLive = leases.isLive(claim(of: charge), now: now)
+        // The next decision through this plan begins at the slot that is free for certain.
+        hint.storeRelaxed(charge.place)
         return leases.release(claim(of: charge)) && isLive
     }
 
