@@ -88,7 +88,7 @@ struct LawRun {
     }
 
     mutating func note(_ text: @autoclosure () -> String) {
-        if trail.count >= 60 { trail.removeFirst() }
+        if trail.count >= 12 { trail.removeFirst() }
         trail.append(text())
     }
 
