@@ -72,10 +72,10 @@ extension ChargePlanReference {
             requests: requests, inputTokens: inputTokens, outputTokens: outputTokens,
             extra: UnsafeBufferPointer(start: nil, count: 0))
         var tightest = Tightest()
-        guard prepareAtOnce(cost, moment, prepared, &tightest),
-            let slot = hot.pointee.permits.claimAtOnce(shelf: 0)
-        else { return .none }
-        let done = swapAll(prepared)
+        guard prepareAtOnce(cost, moment, prepared, &tightest) else { return .none }
+        let first = prepared.pointee.exchange
+        guard let slot = hot.pointee.permits.claimAtOnce(shelf: 0) else { return .none }
+        let done = swapAll(prepared, first: first, count: count)
         let charges = slot.charges
         guard _fastPath(done == count && (!holdsLease || step(0).keepsClaim())) else {
             undo(prepared, slot, done: done)

@@ -248,8 +248,14 @@ extension PermitTable {
 
     @inline(__always)
     private func slot(_ shelfIndex: Int, _ index: Int, openWord: UInt64) -> PermitSlot {
-        let shelf = shelf(shelfIndex)
-        return PermitSlot(
+        slot(of: shelf(shelfIndex), shelfIndex, index, openWord: openWord)
+    }
+
+    @inline(__always)
+    private func slot(
+        of shelf: Shelf, _ shelfIndex: Int, _ index: Int, openWord: UInt64
+    ) -> PermitSlot {
+        PermitSlot(
             state: SharedWord(shelf.states + index),
             body: (shelf.bodies + index &* shelf.stride)
                 .assumingMemoryBound(to: PermitBody.self),
@@ -272,12 +278,13 @@ extension PermitTable {
         let index = Int(truncatingIfNeeded: hint.loadRelaxed())
         let word = shelf.states[index].load(ordering: .relaxed)
         let openWord = (word &+ (Self.codeMask + 1)) | Self.open
-        if _fastPath(word & Self.codeMask == Self.free && word != 0),
-            SharedWord(shelf.states + index).swap(word, openWord ^ (Self.open ^ Self.taking))
-        {
-            return slot(shelfIndex, index, openWord: openWord)
-        }
-        return nil
+        // Everything is read before the swap: loads wait behind one.
+        let slot = slot(of: shelf, shelfIndex, index, openWord: openWord)
+        guard
+            _fastPath(word & Self.codeMask == Self.free && word != 0),
+            slot.state.swap(word, openWord ^ (Self.open ^ Self.taking))
+        else { return nil }
+        return slot
     }
 
     @inline(never)

@@ -74,13 +74,16 @@ extension ChargePlanReference {
 
     /// Swaps in what was prepared.
     ///
+    /// - Parameter first: the first entry, read before whatever was swapped last.
     /// - Returns: how many steps were booked.
     @inline(__always)
-    func swapAll(_ prepared: UnsafeMutablePointer<PreparedCharge>) -> Int {
-        let count = stepCount
+    func swapAll(
+        _ prepared: UnsafeMutablePointer<PreparedCharge>,
+        first: (SharedWord, UInt64, UInt64), count: Int
+    ) -> Int {
         var index = 0
         // The next entry is read before the swap.
-        var (word, expected, desired) = prepared.pointee.exchange
+        var (word, expected, desired) = first
         while true {
             let next = index &+ 1
             let (nextWord, nextExpected, nextDesired) =
@@ -97,7 +100,7 @@ extension ChargePlanReference {
 
 extension PreparedCharge {
     @inline(__always)
-    fileprivate var exchange: (SharedWord, UInt64, UInt64) { (word, expected, desired) }
+    var exchange: (SharedWord, UInt64, UInt64) { (word, expected, desired) }
 }
 
 extension UnsafeMutablePointer where Pointee == PreparedCharge {
