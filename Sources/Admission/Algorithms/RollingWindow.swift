@@ -66,7 +66,7 @@ package struct RollingWindow: Sendable, Hashable {
     @inline(__always)
     package func slot(ofEpoch epoch: UInt64) -> Int {
         let quotient = epoch.multipliedFullWidth(by: ringReciprocal).high
-        return Int(truncatingIfNeeded: epoch &- quotient &* UInt64(cells + 1))
+        return Int(truncatingIfNeeded: epoch &- quotient &* UInt64(truncatingIfNeeded: cells &+ 1))
     }
 }
 

@@ -77,6 +77,19 @@ public struct Binding: @unchecked Sendable {
         limitAddress = shared.pointee.limitName
     }
 
+    /// The same of an admission in a few words.
+    @inline(__always)
+    init(_ granted: GrantedAtOnce, of plan: ChargePlanReference, _ cost: borrowing Cost) {
+        decidedAt = SteadyInstant(nanoseconds: granted.now)
+        decidedAtWall = WallInstant(unixNanoseconds: granted.wall)
+        remaining = granted.remaining
+        let step = plan.step(granted.step)
+        asked = CostAmounts(withoutExtra: cost).amount(ofCount: step.pointee.countIndex)
+        limit = step.pointee.capacity
+        policyAddress = step.pointee.policyName
+        limitAddress = step.pointee.limitName
+    }
+
     @inline(__always)
     init(_ result: ChargeResult, of plan: ChargePlanReference) {
         decidedAt = SteadyInstant(nanoseconds: result.now)

@@ -43,6 +43,16 @@ public struct Gate: @unchecked Sendable {
                     binding: Binding(single: result, of: first), number: permit,
                     core: PermitCore(first.hot.pointee.core)))
         }
+        if _fastPath(cost.extra.isEmpty && isInForce) {
+            let granted = first.acquireAtOnce(
+                cost.requests, cost.inputTokens, cost.outputTokens)
+            if _fastPath(granted.permit != 0) {
+                return .admitted(
+                    Permit(
+                        binding: Binding(granted, of: first, cost), number: granted.permit,
+                        core: PermitCore(first.hot.pointee.core)))
+            }
+        }
         return try acquireMany(cost)
     }
 

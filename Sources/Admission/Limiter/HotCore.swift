@@ -262,7 +262,7 @@ extension ChargePlanReference {
             return nil
         }
         slot.keep(
-            cost, plan: address, acquiredAt: result.now, identity: identity, holdsLeases: false)
+            cost, plan: address, acquiredAt: result.now, identity: identity, leaseWord: 0)
         let charge = slot.charges
         charge.pointee.amount = result.asked
         charge.pointee.laterAmount = 0
@@ -298,7 +298,7 @@ extension ChargePlanReference {
         }
         slot.keep(
             cost, plan: address, acquiredAt: result.now, identity: identity,
-            holdsLeases: head.pointee.hasConcurrency)
+            leaseWord: head.pointee.hasConcurrency ? PermitBody.leasesInPlan : 0)
         slot.open()
         if _slowPath(
             head.pointee.hasConcurrency

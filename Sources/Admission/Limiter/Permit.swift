@@ -134,14 +134,22 @@ struct PermitCore: @unchecked Sendable {
         _fastPath(dropAtOnce(number)) ? .settled : Settlement(end { $0.drop(number) })
     }
 
-    /// Ends a permit without leases; false: nothing was done. Calls nothing but on a closed core.
+    /// Ends a permit with no lease or one that still runs; false: nothing was done.
     @inline(__always)
     private func dropAtOnce(_ number: UInt64) -> Bool {
         guard let token = InFlight.enterAtOnce(UInt(bitPattern: address)) else { return false }
         let core = Unmanaged<LimiterCore>.fromOpaque(address)
         let hot = core._withUnsafeGuaranteedRef { $0.hot }
         let identity = hot.pointee.identityWord.loadRelaxed()
-        let isEnded = hot.pointee.permits.find(number)?.endPlainly(identity: identity) ?? false
+        var isEnded = false
+        if let slot = hot.pointee.permits.find(number), slot.isOpen(for: identity) {
+            let lease = slot.lease
+            isEnded =
+                lease == 0
+                ? slot.endPlainly()
+                : lease != PermitBody.leasesInPlan
+                    && slot.endWithLease(lease, clock: hot.pointee.clock)
+        }
         // Behind the end: a closer that still saw the permit open leaves the core to this caller.
         let isClosed = hot.pointee.isClosed.load() != 0
         InFlight.leave(token)

@@ -14,8 +14,12 @@ package struct PermitBody {
     var acquiredAt: Int64
     /// `ProcessIdentity` of the process that holds it.
     var identity: UInt64
-    /// 1 where concurrency slots have to be freed at its end.
-    var holdsLeases: UInt64
+    /// 0: no concurrency slot has to be freed at its end; else `leasesInPlan` or the address of
+    /// the one slot's word, whose claim is the first charge.
+    var lease: UInt64
+
+    /// The plan and the charges say which slots.
+    static var leasesInPlan: UInt64 { 1 }
 }
 
 /// The open permits of one limiter in this process: slots that are claimed and freed, never moved.
@@ -137,7 +141,18 @@ struct PermitSlot {
     @inline(__always)
     func keep(
         _ cost: borrowing CostAmounts, plan: UnsafeMutableRawPointer, acquiredAt: Int64,
-        identity: UInt64, holdsLeases: Bool
+        identity: UInt64, lease: SharedWord?
+    ) {
+        keep(
+            cost, plan: plan, acquiredAt: acquiredAt, identity: identity,
+            leaseWord: lease.map { UInt64(UInt(bitPattern: $0.address)) } ?? 0)
+    }
+
+    /// The same with what `PermitBody.lease` is to hold.
+    @inline(__always)
+    func keep(
+        _ cost: borrowing CostAmounts, plan: UnsafeMutableRawPointer, acquiredAt: Int64,
+        identity: UInt64, leaseWord: UInt64
     ) {
         self.plan = plan
         body.pointee.requests = cost.requests
@@ -145,14 +160,50 @@ struct PermitSlot {
         body.pointee.outputTokens = cost.outputTokens
         body.pointee.acquiredAt = acquiredAt
         self.identity = identity
-        leasesWord.storeRelaxed(holdsLeases ? 1 : 0)
+        leasesWord.storeRelaxed(leaseWord)
     }
+
+    /// Whether the permit is open and that process' own.
+    @inline(__always)
+    func isOpen(for identity: UInt64) -> Bool {
+        state.load() == openWord && self.identity == identity
+    }
+
+    /// `PermitBody.lease`; only of an open permit, and to be believed once the permit was claimed.
+    @inline(__always)
+    var lease: UInt64 { leasesWord.loadRelaxed() }
 
     /// Ends an open permit that holds no lease, as charged, with one swap; false: nothing was done.
     @inline(__always)
-    func endPlainly(identity: UInt64) -> Bool {
-        state.load() == openWord && self.identity == identity
-            && leasesWord.loadRelaxed() == 0 && state.swap(openWord, openWord & ~0xff_ffff)
+    func endPlainly() -> Bool { state.swap(openWord, openWord & ~0xff_ffff) }
+
+    /// Ends an open permit that holds one lease, as charged; false: nothing was done.
+    ///
+    /// The clock and the lease are read before the permit is claimed, since loads wait behind a
+    /// swap. A permit that somebody else ends meanwhile has left the slot's word to be read here,
+    /// which harms nobody: segments stay mapped while the core lives.
+    @inline(__always)
+    func endWithLease(_ lease: UInt64, clock: StoreClock) -> Bool {
+        guard let address = UnsafeMutableRawPointer(bitPattern: UInt(lease)) else { return false }
+        let now = clock.coarseNow()
+        let leaseWord = SharedWord(address, at: 0)
+        let word = leaseWord.load()
+        let charge = charges.pointee
+        guard
+            _fastPath(
+                LeaseArray.isSame(word, UInt64(bitPattern: charge.amount))
+                    && LeaseSlots.isLive(word, now: now)),
+            beginSettling()
+        else { return false }
+        guard _fastPath(leaseWord.swapSequential(word, LeaseSlots.freed(word))) else {
+            // Renewed or taken over in between.
+            endAdding()
+            return false
+        }
+        // Open until here: the plan lives. Concurrency comes first.
+        ChargePlanReference(plan.unsafelyUnwrapped).step(0).freedSlot(at: charge.place)
+        release()
+        return true
     }
 
     /// Opens a slot that this thread claimed. Releases: pairs with the load of whoever ends it.
@@ -182,7 +233,7 @@ struct PermitSlot {
     private var leasesWord: SharedWord {
         SharedWord(
             UnsafeMutableRawPointer(body),
-            at: MemoryLayout<PermitBody>.offset(of: \.holdsLeases).unsafelyUnwrapped)
+            at: MemoryLayout<PermitBody>.offset(of: \.lease).unsafelyUnwrapped)
     }
 
     @inline(__always)
@@ -220,8 +271,14 @@ extension PermitTable {
 
     @inline(__always)
     private func slot(_ shelfIndex: Int, _ index: Int, openWord: UInt64) -> PermitSlot {
-        let shelf = shelf(shelfIndex)
-        return PermitSlot(
+        slot(of: shelf(shelfIndex), shelfIndex, index, openWord: openWord)
+    }
+
+    @inline(__always)
+    private func slot(
+        of shelf: Shelf, _ shelfIndex: Int, _ index: Int, openWord: UInt64
+    ) -> PermitSlot {
+        PermitSlot(
             state: SharedWord(shelf.states + index),
             body: (shelf.bodies + index &* shelf.stride)
                 .assumingMemoryBound(to: PermitBody.self),
@@ -244,12 +301,13 @@ extension PermitTable {
         let index = Int(truncatingIfNeeded: hint.loadRelaxed())
         let word = shelf.states[index].load(ordering: .relaxed)
         let openWord = (word &+ (Self.codeMask + 1)) | Self.open
-        if _fastPath(word & Self.codeMask == Self.free && word != 0),
-            SharedWord(shelf.states + index).swap(word, openWord ^ (Self.open ^ Self.taking))
-        {
-            return slot(shelfIndex, index, openWord: openWord)
-        }
-        return nil
+        // Everything is read before the swap: loads wait behind one.
+        let slot = slot(of: shelf, shelfIndex, index, openWord: openWord)
+        guard
+            _fastPath(word & Self.codeMask == Self.free && word != 0),
+            slot.state.swap(word, openWord ^ (Self.open ^ Self.taking))
+        else { return nil }
+        return slot
     }
 
     @inline(never)

@@ -36,6 +36,12 @@ package struct StoreClock: Sendable {
         return system.clock.pointee.nanoseconds()
     }
 
+    /// The same where it needs no call; nil: ask `now()`.
+    @inline(__always)
+    package func nowAtOnce() -> Int64? {
+        isManual ? nil : system.clock.pointee.nanosecondsByAnchor()
+    }
+
     /// The system's clock, which is never freed; nil on a manual one.
     package var systemClock: UnsafePointer<CounterClock>? { isManual ? nil : system.clock }
 

@@ -29,6 +29,12 @@ package struct CalendarCell: ~Copyable, Sendable {
     /// The window that holds an instant of wall time.
     @inline(__always)
     package func current(_ wall: Int64) -> Window {
+        known(wall) ?? renew(wall)
+    }
+
+    /// The same where it was computed before.
+    @inline(__always)
+    package func known(_ wall: Int64) -> Window? {
         // Acquire: pairs with the release at the end of `renew`.
         let before = sequence.load(ordering: .acquiring)
         let window = Window(
@@ -41,7 +47,7 @@ package struct CalendarCell: ~Copyable, Sendable {
         {
             return window
         }
-        return renew(wall)
+        return nil
     }
 
     /// The window behind another one.

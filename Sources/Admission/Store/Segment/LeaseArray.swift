@@ -242,9 +242,15 @@ struct LeaseArray {
             if slot.swapSequential(word, LeaseSlots.freed(word)) { break }
             countRetry()
         }
-        // Behind the swap: pairs with the fence in `claimAny`, which sets it before it scans.
-        if fullHint.loadSequential() != 0 { fullHint.store(0) }
+        freedSlot()
         return true
+    }
+
+    /// Takes the hint back that all slots are taken. Behind the swap that freed one: pairs with the
+    /// fence in `claimAny`, which sets it before it scans.
+    @inline(__always)
+    func freedSlot() {
+        if fullHint.loadSequential() != 0 { fullHint.store(0) }
     }
 
     /// Whether a claim still is the caller's and has not run out.

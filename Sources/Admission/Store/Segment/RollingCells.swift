@@ -30,7 +30,7 @@ struct RollingCells {
     @inline(__always)
     var stamp: SharedWord { SharedWord(record, at: KeyRecord.stamp) }
     @inline(__always)
-    func cell(_ slot: Int) -> SharedWord { SharedWord(record, at: KeyRecord.ring + slot * 8) }
+    func cell(_ slot: Int) -> SharedWord { SharedWord(record, at: KeyRecord.ring &+ slot &* 8) }
 
     /// Brings the key to an epoch, or finds it at a newer one.
     ///

@@ -256,6 +256,14 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
         return leases.release(claim(of: charge)) && isLive
     }
 
+    /// What is to be done behind a swap that freed a slot.
+    @inline(__always)
+    func freedSlot(at place: UInt64) {
+        leases.freedSlot()
+        // The next decision through this plan begins at the slot that is free for certain.
+        hint.storeRelaxed(place)
+    }
+
     func isLeaseLive(_ charge: StepCharge, now: Int64) -> Bool {
         leases.isLive(claim(of: charge), now: now)
     }
