@@ -209,7 +209,7 @@ extension Limiter {
         let identity = ProcessIdentity.current()
         var open = 0
         core.hot.pointee.permits.forEachOpen { slot, _ in
-            if slot.body.pointee.identity == identity { open += 1 }
+            if slot.identity == identity { open += 1 }
         }
         return open
     }

@@ -99,7 +99,7 @@ extension LimiterCore {
             guard
                 _fastPath(
                     word != slot.openWord && !isBusy
-                        || slot.body.pointee.identity == hot.pointee.identity)
+                        || slot.identity == hot.pointee.identity)
             else {
                 status = LimiterError.Code.notOwner.status
                 return nil
@@ -233,7 +233,7 @@ extension LimiterCore {
             hot.pointee.permits.forEachOpen { slot, word in
                 // Held while it is renewed, so that it is not ended and given out anew meanwhile.
                 guard word == slot.openWord, slot.beginSettling() else { return }
-                if slot.body.pointee.identity == identity {
+                if slot.identity == identity {
                     _ = renewLeases(of: slot, now: now, until: until)
                 }
                 slot.endAdding()

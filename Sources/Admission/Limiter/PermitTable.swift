@@ -144,15 +144,15 @@ struct PermitSlot {
         body.pointee.inputTokens = cost.inputTokens
         body.pointee.outputTokens = cost.outputTokens
         body.pointee.acquiredAt = acquiredAt
-        body.pointee.identity = identity
-        body.pointee.holdsLeases = holdsLeases ? 1 : 0
+        self.identity = identity
+        leasesWord.storeRelaxed(holdsLeases ? 1 : 0)
     }
 
     /// Ends an open permit that holds no lease, as charged, with one swap; false: nothing was done.
     @inline(__always)
     func endPlainly(identity: UInt64) -> Bool {
-        state.load() == openWord && body.pointee.identity == identity
-            && body.pointee.holdsLeases == 0 && state.swap(openWord, openWord & ~0xff_ffff)
+        state.load() == openWord && self.identity == identity
+            && leasesWord.loadRelaxed() == 0 && state.swap(openWord, openWord & ~0xff_ffff)
     }
 
     /// Opens a slot that this thread claimed. Releases: pairs with the load of whoever ends it.
@@ -168,6 +168,29 @@ struct PermitSlot {
 
     @inline(__always)
     private var planWord: SharedWord { SharedWord(UnsafeMutableRawPointer(body), at: 0) }
+
+    /// Process that holds the permit: read before the right to settle is claimed, while another
+    /// thread may claim the slot anew.
+    @inline(__always)
+    var identity: UInt64 {
+        get { identityWord.loadRelaxed() }
+        nonmutating set { identityWord.storeRelaxed(newValue) }
+    }
+
+    /// `holdsLeases`, read like `identity`.
+    @inline(__always)
+    private var leasesWord: SharedWord {
+        SharedWord(
+            UnsafeMutableRawPointer(body),
+            at: MemoryLayout<PermitBody>.offset(of: \.holdsLeases).unsafelyUnwrapped)
+    }
+
+    @inline(__always)
+    private var identityWord: SharedWord {
+        SharedWord(
+            UnsafeMutableRawPointer(body),
+            at: MemoryLayout<PermitBody>.offset(of: \.identity).unsafelyUnwrapped)
+    }
 
     /// Frees a slot that this thread holds, open or busy.
     @inline(__always)

@@ -58,10 +58,12 @@ import Testing
         var numbers = SeededNumbers(seed: TestLength.seed)
         for _ in 0..<5_000 {
             let old = TokenBucket(
-                units: numbers.number(1...100_000), periodNanoseconds: numbers.number(1...10) * 7_000_000,
+                units: numbers.number(1...100_000),
+                periodNanoseconds: numbers.number(1...10) * 7_000_000,
                 burst: numbers.number(1...1_000))
             let new = TokenBucket(
-                units: numbers.number(1...100_000), periodNanoseconds: numbers.number(1...10) * 9_000_000,
+                units: numbers.number(1...100_000),
+                periodNanoseconds: numbers.number(1...10) * 9_000_000,
                 burst: numbers.number(1...1_000))
             let now = numbers.number(0...1 << 50)
             let used = numbers.number(0...old.burst * 2)
@@ -174,7 +176,9 @@ import Testing
             #expect(LeaseSlots.isLive(word, now: end - 1))
             #expect(!LeaseSlots.isLive(word, now: end))
             #expect(!LeaseSlots.isLive(LeaseSlots.freed(word), now: now))
-            #expect(LeaseSlots.generation(of: LeaseSlots.freed(word)) == LeaseSlots.generation(of: word))
+            #expect(
+                LeaseSlots.generation(of: LeaseSlots.freed(word)) == LeaseSlots.generation(of: word)
+            )
             // A year later it is long over.
             #expect(!LeaseSlots.isLive(word, now: end &+ 365 * 86_400_000_000_000))
         }

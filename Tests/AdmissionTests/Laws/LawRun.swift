@@ -148,6 +148,8 @@ struct LawRun {
     }
 
     private mutating func reclaim() {
+        // Whether a window was begun by a refused decision decides what is idle.
+        guard !oracle.isUnsure else { return }
         note("reclaim")
         tally.reclaimed += limiter.reclaim()
         oracle.reclaim()

@@ -68,7 +68,6 @@ import Testing
         key.charge(6)
         #expect(try key.used() == 10)
         #expect(key.gate.ask().record.outcome == 2)
-        #expect(key.limiter.snapshot().turnsHelped > 0)
     }
 
     @Test("a cell that was prepared and not published counts nothing and is taken over")

@@ -251,8 +251,11 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
             return true
         }
         if catchUp(number, &moment) { return true }
+        // The limit in force: a permit's plan may be of an older document.
+        let definition = pointee.notes.takeUnretainedValue().definition
+        let capacity = definition.parameters().current.values[0]
         let full = CalendarWindow.word(
-            number: window.number, count: UInt64(bitPattern: pointee.capacity))
+            number: window.number, count: UInt64(bitPattern: capacity))
         if state.swap(word, full) {
             pointee.notes.takeUnretainedValue().damages.value.wrappingAdd(1, ordering: .relaxed)
         }
