@@ -103,9 +103,9 @@ struct walk {
 
 static void million_batch(void *state, long calls) {
     struct walk *walk = state;
+    admission_decision decision = ADMISSION_DECISION_INIT; /* serves all calls */
     for (long i = 0; i < calls; i++) {
         admission_cost cost = ADMISSION_COST_INIT;
-        admission_decision decision = ADMISSION_DECISION_INIT;
         demand(admission_try_charge(walk->gates[walk->next], &cost, &decision),
                "admission_try_charge");
         if (decision.outcome != ADMISSION_ADMITTED) refuse(&decision);

@@ -39,9 +39,8 @@ package enum HandleTable {
     private static let kindMask: UInt = 0xFC00_0003
     private static let closedBit: UInt = 1 << 31
     private static let dyingBit: UInt = 1 << 30
-    /// The same with the bits that are zero in handles of the first chunk.
-    private static let firstChunkMask =
-        kindMask | ((1 << slotBits - 1) >> chunkBits) << (chunkBits + 2)
+    /// The bits that are zero in handles of the first chunk.
+    private static let laterChunkMask: UInt = ((1 << slotBits - 1) >> chunkBits) << (chunkBits + 2)
 
     /// The chunks' addresses, 0 for those not mapped yet, then what `InFlight.prepare` returned;
     /// 0 before the first handle. Published with release, loaded with acquire.
@@ -107,7 +106,7 @@ package enum HandleTable {
         return nil
     }
 
-    /// The same for a handle of the first chunk that is open and has a direct address. Calls
+    /// The same for a handle that is open and has a direct address. Calls
     /// nothing and has few loads that wait for each other.
     ///
     /// - Returns: nil where it does not serve: nothing was done, use `begin`.
@@ -115,8 +114,7 @@ package enum HandleTable {
     package static func beginAtOnce<Object: AnyObject>(
         _ handle: UInt, _ kind: HandleKind, _ type: Object.Type
     ) -> (use: Use<Object>, direct: UnsafeMutableRawPointer)? {
-        guard handle & firstChunkMask == kind.rawValue,
-            let slots = Word(bitPattern: firstChunk.load(ordering: .acquiring)),
+        guard handle & kindMask == kind.rawValue, let slots = chunk(of: handle),
             let token = InFlight.enterAtOnce(
                 handle,
                 fastRecords: InFlight.Token(bitPattern: fastRecords.load(ordering: .acquiring)))
@@ -135,6 +133,19 @@ package enum HandleTable {
         }
         InFlight.leave(token)
         return nil
+    }
+
+    /// The chunk of a handle's slot: the first one by a single load.
+    @inline(__always)
+    private static func chunk(of handle: UInt) -> Word? {
+        if _fastPath(handle & laterChunkMask == 0) {
+            return Word(bitPattern: firstChunk.load(ordering: .acquiring))
+        }
+        guard let chunks = Word(bitPattern: directory.load(ordering: .acquiring)) else {
+            return nil
+        }
+        let index = Int((handle & laterChunkMask) >> (chunkBits + 2))
+        return Word(bitPattern: (chunks + index).pointee.load(ordering: .acquiring))
     }
 
     /// Gives the object a handle, which owns one strong reference to it.

@@ -78,11 +78,3 @@ package enum AtOnce {
         return hot.pointee.permits.find(permit)?.endPlainly(identity: identity) ?? false
     }
 }
-
-extension ChargePlanReference {
-    /// Whether this is a plan for the document in force.
-    @inline(__always)
-    fileprivate var isInForce: Bool {
-        UInt32(truncatingIfNeeded: hot.pointee.loadVersion.loadRelaxed()) == head.pointee.version
-    }
-}
