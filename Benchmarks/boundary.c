@@ -57,9 +57,9 @@ static void refuse(const admission_decision *decision) {
 
 static void charge_batch(void *state, long calls) {
     struct row *row = state;
+    admission_decision decision = ADMISSION_DECISION_INIT; /* serves all calls */
     for (long i = 0; i < calls; i++) {
         admission_cost cost = ADMISSION_COST_INIT;
-        admission_decision decision = ADMISSION_DECISION_INIT;
         demand(admission_try_charge(row->gate, &cost, &decision), "admission_try_charge");
         if (decision.outcome != ADMISSION_ADMITTED) refuse(&decision);
     }
@@ -67,10 +67,10 @@ static void charge_batch(void *state, long calls) {
 
 static void acquire_batch(void *state, long calls) {
     struct row *row = state;
+    admission_decision decision = ADMISSION_DECISION_INIT; /* serves all calls */
     for (long i = 0; i < calls; i++) {
         admission_cost cost = ADMISSION_COST_INIT;
         cost.input_tokens = row->input_tokens;
-        admission_decision decision = ADMISSION_DECISION_INIT;
         demand(admission_try_acquire(row->gate, &cost, &decision), "admission_try_acquire");
         if (decision.outcome != ADMISSION_ADMITTED) refuse(&decision);
         demand(admission_permit_complete(row->limiter, decision.permit, NULL),
@@ -80,10 +80,10 @@ static void acquire_batch(void *state, long calls) {
 
 static void settle_batch(void *state, long calls) {
     struct row *row = state;
+    admission_decision decision = ADMISSION_DECISION_INIT; /* serves all calls */
     for (long i = 0; i < calls; i++) {
         admission_cost cost = ADMISSION_COST_INIT;
         cost.input_tokens = row->input_tokens;
-        admission_decision decision = ADMISSION_DECISION_INIT;
         demand(admission_try_acquire(row->gate, &cost, &decision), "admission_try_acquire");
         if (decision.outcome != ADMISSION_ADMITTED) refuse(&decision);
         admission_usage usage = ADMISSION_USAGE_INIT;
@@ -103,9 +103,9 @@ struct walk {
 
 static void million_batch(void *state, long calls) {
     struct walk *walk = state;
+    admission_decision decision = ADMISSION_DECISION_INIT; /* serves all calls */
     for (long i = 0; i < calls; i++) {
         admission_cost cost = ADMISSION_COST_INIT;
-        admission_decision decision = ADMISSION_DECISION_INIT;
         demand(admission_try_charge(walk->gates[walk->next], &cost, &decision),
                "admission_try_charge");
         if (decision.outcome != ADMISSION_ADMITTED) refuse(&decision);

@@ -341,7 +341,8 @@ typedef struct admission_usage {
 /* What was decided, and which limit it speaks of: when admitted, the one with the smallest remaining
  * share; when rejected, the one that bound. Where no limit applies the names are NULL and the numbers
  * 0. When a function does not return ADMISSION_OK and `struct_size` is right, `outcome`, `reason` and
- * `permit` are 0 and the other fields say nothing. */
+ * `permit` are 0 and the other fields say nothing. Of what is in it before a call only `struct_size`
+ * is read, so that one struct serves any number of decisions without being cleared for each. */
 typedef struct admission_decision {
     uint32_t struct_size;
     int32_t outcome;                 /* ADMISSION_ADMITTED or ADMISSION_REJECTED */

@@ -46,6 +46,28 @@ private func decide(
     _ gate: OpaquePointer?, _ cost: UnsafePointer<admission_cost>?,
     _ decision: UnsafeMutablePointer<admission_decision>?, takesPermit: Bool
 ) -> Int32 {
+    guard let decision, isStructSize(decision.pointee.struct_size, ADMISSION_DECISION_SIZE_1),
+        let cost, let amounts = plainAmounts(cost),
+        let (use, address) = HandleTable.beginAtOnce(handle(gate), .gate, GateEntry.self)
+    else { return decideGenerally(gate, cost, decision, takesPermit: takesPermit) }
+    let tag =
+        takesPermit
+        ? AtOnce.acquire(
+            address, requests: amounts.requests, inputTokens: amounts.inputTokens,
+            outputTokens: amounts.outputTokens, into: record(decision), leaving: use.token)
+        : AtOnce.charge(
+            address, requests: amounts.requests, inputTokens: amounts.inputTokens,
+            into: record(decision), leaving: use.token)
+    if _fastPath(tag == 0) { return ADMISSION_OK }
+    return decideGenerally(pointer(tag), cost, decision, takesPermit: takesPermit)
+}
+
+/// The same whatever the handle, the gate and the structs are.
+@inline(never)
+private func decideGenerally(
+    _ gate: OpaquePointer?, _ cost: UnsafePointer<admission_cost>?,
+    _ decision: UnsafeMutablePointer<admission_decision>?, takesPermit: Bool
+) -> Int32 {
     guard let decision, isStructSize(decision.pointee.struct_size, ADMISSION_DECISION_SIZE_1) else {
         return failDecision(decision)
     }
@@ -84,11 +106,17 @@ private func decide(
     _ entry: GateEntry, _ amounts: borrowing CostAmounts,
     _ decision: UnsafeMutablePointer<admission_decision>, takesPermit: Bool
 ) -> Int32 {
-    // The engine's record has the layout of the caller's struct, so it is written in place;
-    // `BoundaryLayoutTests` compares the two.
-    let record = UnsafeMutableRawPointer(decision).assumingMemoryBound(to: DecisionRecord.self)
-    let status = entry.gate.decide(amounts, takesPermit: takesPermit, into: record)
+    let status = entry.gate.decide(amounts, takesPermit: takesPermit, into: record(decision))
     return status == ADMISSION_OK ? status : failDecide(status, decision)
+}
+
+/// The engine's record has the layout of the caller's struct, so it is written in place;
+/// `BoundaryLayoutTests` compares the two.
+@inline(__always)
+private func record(
+    _ decision: UnsafeMutablePointer<admission_decision>
+) -> UnsafeMutablePointer<DecisionRecord> {
+    UnsafeMutableRawPointer(decision).assumingMemoryBound(to: DecisionRecord.self)
 }
 
 /// What a decision says when none was made.

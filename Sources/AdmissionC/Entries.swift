@@ -22,7 +22,8 @@ final class LimiterEntry: Sendable {
     /// Opens a handle for the entry, nil where the table is full.
     static func open(_ limiter: Limiter) -> UInt? {
         let entry = LimiterEntry(limiter)
-        guard let handle = HandleTable.open(entry, .limiter) else { return nil }
+        let direct = AtOnce.address(of: limiter)
+        guard let handle = HandleTable.open(entry, .limiter, direct: direct) else { return nil }
         entry.handle.store(handle, ordering: .releasing)
         return handle
     }

@@ -22,7 +22,10 @@ public func admission_gate_open(
             let opened = GateEntry(try entry.limiter.gate(attributes), of: entry)
             // After the gate counts as open, so that either this look or the closer's sees both.
             guard use.isStillOpen(owner) else { return failClosed() }
-            guard let handle = HandleTable.open(opened, .gate) else { return failHandleTableFull() }
+            guard
+                let handle = HandleTable.open(
+                    opened, .gate, direct: AtOnce.address(of: opened.gate))
+            else { return failHandleTableFull() }
             gate.pointee = pointer(handle)
             return ADMISSION_OK
         } catch let refusal as Refusal {

@@ -16,12 +16,12 @@ package enum HandleKind: UInt, Sendable {
 /// ``HandleKind``. A slot that is given out again has the next generation, so that a stale handle
 /// stays a stale handle until one slot was opened 2^32 times.
 ///
-/// A slot is four words: `state`, `object`, `link`, and one to fill 32 bytes. `state` is the handle
+/// A slot is four words: `state`, `object`, `link`, `direct`. `state` is the handle
 /// itself while it is open, the handle with ``closedBit`` while it is closed and lives on, the
 /// handle with ``dyingBit`` while its object is being retired, and a number that equals no handle
-/// (kind 0) while the slot is free. `object` changes only while `state` equals no handle: a caller
-/// loads `object` first and `state` after it, so that a `state` that is the handle vouches for the
-/// object. What keeps that object alive meanwhile is ``InFlight``, with the handle as the tag.
+/// (kind 0) while the slot is free. `object` and `direct`, an address inside of what the object
+/// owns, change only while `state` equals no handle: a caller loads them first and `state` after
+/// them, so that a `state` that is the handle vouches for both. What keeps that object alive meanwhile is ``InFlight``, with the handle as the tag.
 ///
 /// Slots lie in chunks that are mapped when first needed and never given back. Lookups are
 /// wait-free, opening and closing lock-free.
@@ -39,10 +39,16 @@ package enum HandleTable {
     private static let kindMask: UInt = 0xFC00_0003
     private static let closedBit: UInt = 1 << 31
     private static let dyingBit: UInt = 1 << 30
+    /// The bits that are zero in handles of the first chunk.
+    private static let laterChunkMask: UInt = ((1 << slotBits - 1) >> chunkBits) << (chunkBits + 2)
 
     /// The chunks' addresses, 0 for those not mapped yet, then what `InFlight.prepare` returned;
     /// 0 before the first handle. Published with release, loaded with acquire.
     private static let directory = Atomic<UInt>(0)
+    /// The first chunk's address and the records again, so that `beginAtOnce` finds a slot with one
+    /// load. Published with release, loaded with acquire.
+    private static let firstChunk = Atomic<UInt>(0)
+    private static let fastRecords = Atomic<UInt>(0)
     /// The first slot that never was given out.
     private static let freshSlot = Atomic<UInt>(0)
     /// The list of free slots: 32 bits that count its changes (so that a head that came back is
@@ -100,10 +106,55 @@ package enum HandleTable {
         return nil
     }
 
+    /// The same for a handle that is open and has a direct address. Calls
+    /// nothing and has few loads that wait for each other.
+    ///
+    /// - Returns: nil where it does not serve: nothing was done, use `begin`.
+    @inline(__always)
+    package static func beginAtOnce<Object: AnyObject>(
+        _ handle: UInt, _ kind: HandleKind, _ type: Object.Type
+    ) -> (use: Use<Object>, direct: UnsafeMutableRawPointer)? {
+        guard handle & kindMask == kind.rawValue, let slots = chunk(of: handle),
+            let token = InFlight.enterAtOnce(
+                handle,
+                fastRecords: InFlight.Token(bitPattern: fastRecords.load(ordering: .acquiring)))
+        else { return nil }
+        let slot = slots + Int((handle >> 2) & (1 << chunkBits - 1)) * slotWords
+        // Orderings as in `begin`.
+        let direct = (slot + 3).pointee.load(ordering: .acquiring)
+        let object = (slot + 1).pointee.load(ordering: .acquiring)
+        let state = slot.pointee.load(ordering: .acquiring)
+        if _fastPath(state == handle), let address = UnsafeRawPointer(bitPattern: object),
+            let direct = UnsafeMutableRawPointer(bitPattern: direct)
+        {
+            return (
+                Use(object: .fromOpaque(address), isClosed: false, slot: slot, token: token), direct
+            )
+        }
+        InFlight.leave(token)
+        return nil
+    }
+
+    /// The chunk of a handle's slot: the first one by a single load.
+    @inline(__always)
+    private static func chunk(of handle: UInt) -> Word? {
+        if _fastPath(handle & laterChunkMask == 0) {
+            return Word(bitPattern: firstChunk.load(ordering: .acquiring))
+        }
+        guard let chunks = Word(bitPattern: directory.load(ordering: .acquiring)) else {
+            return nil
+        }
+        let index = Int((handle & laterChunkMask) >> (chunkBits + 2))
+        return Word(bitPattern: (chunks + index).pointee.load(ordering: .acquiring))
+    }
+
     /// Gives the object a handle, which owns one strong reference to it.
     ///
+    /// - Parameter direct: an address that is good while the object lives, for `beginAtOnce`.
     /// - Returns: nil when ``capacity`` handles are open or memory for slots is missing.
-    package static func open(_ object: AnyObject, _ kind: HandleKind) -> UInt? {
+    package static func open(
+        _ object: AnyObject, _ kind: HandleKind, direct: UnsafeMutableRawPointer? = nil
+    ) -> UInt? {
         InFlight.releaseRetired()
         guard let (index, slot) = takeSlot() else { return nil }
         // Free: the generation of this opening, kind 0, or all zero where it is the first one.
@@ -113,6 +164,7 @@ package enum HandleTable {
         let handle = slot.pointee.load(ordering: .relaxed) | index << 2 | kind.rawValue
         let reference = Unmanaged.passRetained(object).toOpaque()
         (slot + 1).pointee.store(UInt(bitPattern: reference), ordering: .releasing)
+        (slot + 3).pointee.store(UInt(bitPattern: direct), ordering: .releasing)
         // Releasing: pairs with the acquiring load in `begin`.
         slot.pointee.store(handle, ordering: .releasing)
         return handle
@@ -142,6 +194,7 @@ package enum HandleTable {
         // Nobody else touches the slot now: the winner of that swap frees it.
         let object = (slot + 1).pointee.load(ordering: .relaxed)
         (slot + 1).pointee.store(0, ordering: .relaxed)
+        (slot + 3).pointee.store(0, ordering: .relaxed)
         // Never 0, which is the mark of a slot that was not used yet.
         let generation = max((handle >> 32 &+ 1) & 0xFFFF_FFFF, 1)
         slot.pointee.store(generation << 32, ordering: .sequentiallyConsistent)
@@ -217,7 +270,14 @@ package enum HandleTable {
         guard isMade, let chunks = Word(bitPattern: directory.load(ordering: .acquiring)) else {
             return false
         }
-        return map((chunks + Int(index >> chunkBits)).pointee, bytes: chunkBytes) { _ in }
+        guard map((chunks + Int(index >> chunkBits)).pointee, bytes: chunkBytes, fill: { _ in })
+        else { return false }
+        if firstChunk.load(ordering: .relaxed) == 0 {
+            fastRecords.store(records, ordering: .releasing)
+            // Whoever comes to this chunk first finds the first one made: slots are given in order.
+            firstChunk.store(chunks.pointee.load(ordering: .acquiring), ordering: .releasing)
+        }
+        return true
     }
 
     /// Puts the address of memory into the word, unless one is there; the memory is zero but for

@@ -8,6 +8,14 @@ import CAdmission
 public func admission_permit_complete(
     _ limiter: OpaquePointer!, _ permit: UInt64, _ usage: UnsafePointer<admission_usage>!
 ) -> admission_status {
+    if _fastPath(usage == nil && endAtOnce(limiter, permit)) { return ADMISSION_OK }
+    return complete(limiter, permit, usage)
+}
+
+@inline(never)
+private func complete(
+    _ limiter: OpaquePointer?, _ permit: UInt64, _ usage: UnsafePointer<admission_usage>?
+) -> Int32 {
     if let amounts = plainAmounts(usage) {
         return withPermit(limiter, permit) { $0.completePermit(permit, amounts) }
     }
@@ -40,7 +48,8 @@ public func admission_permit_abandon(
 public func admission_permit_drop(
     _ limiter: OpaquePointer!, _ permit: UInt64
 ) -> admission_status {
-    withPermit(limiter, permit) { $0.dropPermit(permit) }
+    if _fastPath(endAtOnce(limiter, permit)) { return ADMISSION_OK }
+    return withPermit(limiter, permit) { $0.dropPermit(permit) }
 }
 
 @_cdecl("admission_permit_renew") @implementation
@@ -48,6 +57,19 @@ public func admission_permit_renew(
     _ limiter: OpaquePointer!, _ permit: UInt64
 ) -> admission_status {
     withPermit(limiter, permit) { $0.renewPermit(permit) }
+}
+
+/// Ends a permit without leases, as charged; false: nothing was done.
+@inline(__always)
+private func endAtOnce(_ limiter: OpaquePointer?, _ permit: UInt64) -> Bool {
+    let handle = handle(limiter)
+    guard let (use, address) = HandleTable.beginAtOnce(handle, .limiter, LimiterEntry.self) else {
+        return false
+    }
+    let isEnded = AtOnce.end(address, permit: permit)
+    // After the permit's end, so that either this look or the closer's sees both.
+    if _fastPath(use.isStillOpen(handle)) { use.end() } else { leaveClosed(use) }
+    return isEnded
 }
 
 /// Runs the body on the limiter of a permit, a closed one too, which may end with it.

@@ -96,11 +96,14 @@ extension ChargePlanReference {
 
     /// The same for an admission by a plan of one bucket, from what its limit's keys share.
     @inline(__always)
-    func fillSingle(_ record: UnsafeMutablePointer<DecisionRecord>, _ result: ChargeResult) {
+    func fillSingle(
+        _ record: UnsafeMutablePointer<DecisionRecord>, _ result: ChargeResult, permit: UInt64
+    ) {
         let wall = result.now &+ result.wallOffset
         record.pointee.outcome = 1
         record.pointee.reason = 0
         record.pointee.storeMode = StoreMode.memory.rawValue
+        record.pointee.permit = permit
         record.pointee.retryAfterNanoseconds = 0
         record.pointee.predictedStartUnixNanoseconds = wall
         record.pointee.decidedAtNanoseconds = result.now
@@ -193,13 +196,11 @@ extension ChargePlanReference {
         if _fastPath(isPlainBucket) {
             if takesPermit {
                 if let (result, permit) = acquireSingle(cost) {
-                    fillSingle(record, result)
-                    record.pointee.permit = permit
+                    fillSingle(record, result, permit: permit)
                     return 0
                 }
             } else if let result = chargeSingle(cost) {
-                fillSingle(record, result)
-                record.pointee.permit = 0
+                fillSingle(record, result, permit: 0)
                 return 0
             }
         }

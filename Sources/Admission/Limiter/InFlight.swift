@@ -89,10 +89,14 @@ package enum InFlight {
     /// The same where it takes no call; nil: nothing was done, use `enter`.
     @inline(__always)
     static func enterAtOnce(_ tag: UInt) -> Token? {
+        enterAtOnce(tag, fastRecords: Token(bitPattern: fastRecords.load(ordering: .acquiring)))
+    }
+
+    /// The same for a caller that keeps what ``prepare()`` returned.
+    @inlinable @inline(__always)
+    package static func enterAtOnce(_ tag: UInt, fastRecords: Token?) -> Token? {
         let thread = UInt(admission_thread_pointer())
-        guard let records = Token(bitPattern: fastRecords.load(ordering: .acquiring)) else {
-            return nil
-        }
+        guard let records = fastRecords else { return nil }
         let record = records + recordIndex(of: thread) &* recordWords
         guard
             _fastPath(

@@ -57,6 +57,39 @@ struct HandleTableTests {
         #expect(number(handle, .limiter) == nil)
     }
 
+    @Test("A direct address is found by its open handle alone, and by no handle that had none")
+    func directAddresses() throws {
+        var stale: [UInt] = []
+        for number in 1...100 {
+            let address = UnsafeMutableRawPointer(bitPattern: number * 64)
+            let handle = try #require(HandleTable.open(Numbered(number), .limiter, direct: address))
+            #expect(direct(handle, .limiter) == address)
+            #expect(direct(handle, .gate) == nil)
+            for bit in 0..<64 { #expect(direct(handle ^ (1 << UInt(bit)), .limiter) == nil) }
+            for old in stale { #expect(direct(old, .limiter) == nil) }
+            if number % 2 == 0 {
+                #expect(HandleTable.markClosed(handle, .limiter))
+                #expect(direct(handle, .limiter) == nil)
+            }
+            #expect(HandleTable.end(handle, .limiter, wasClosed: number % 2 == 0))
+            stale.append(handle)
+        }
+        let plain = try #require(HandleTable.open(Numbered(0), .gate))
+        #expect(direct(plain, .gate) == nil)
+        #expect(number(plain) == 0)
+        HandleTable.end(plain, .gate)
+        for madeUp: UInt in [0, 1, 2, 3, .max, 0x3FF_FFFE] { #expect(direct(madeUp, .gate) == nil) }
+    }
+
+    /// The direct address that a handle finds at once.
+    private func direct(_ handle: UInt, _ kind: HandleKind) -> UnsafeMutableRawPointer? {
+        guard let (use, address) = HandleTable.beginAtOnce(handle, kind, Numbered.self) else {
+            return nil
+        }
+        use.end()
+        return address
+    }
+
     @Test("The object is freed when the handle ends, or when the last use of it does")
     func objectsAreFreed() throws {
         let freed = Counter()
@@ -79,9 +112,16 @@ struct HandleTableTests {
 
     @Test("Two chunks' worth of handles are open at once, all different")
     func manyHandles() {
-        let handles = (0..<40_000).compactMap { HandleTable.open(Numbered($0), .gate) }
+        let handles = (0..<40_000).compactMap {
+            HandleTable.open(
+                Numbered($0), .gate, direct: UnsafeMutableRawPointer(bitPattern: $0 + 1))
+        }
         #expect(Set(handles).count == 40_000)
-        let isRight = handles.enumerated().allSatisfy { number($0.element) == $0.offset }
+        let isRight = handles.enumerated().allSatisfy {
+            number($0.element) == $0.offset
+                && direct($0.element, .gate)
+                    == UnsafeMutableRawPointer(bitPattern: $0.offset + 1)
+        }
         #expect(isRight)
         for handle in handles { HandleTable.end(handle, .gate) }
     }
@@ -99,9 +139,19 @@ struct HandleTableTests {
                     let place = Int(random.next() % UInt64(SharedHandles.count))
                     let handle = shared.words[place].load()
                     if random.next() % 4 == 0 {
-                        let new = HandleTable.open(Numbered(place, freed), .gate) ?? 0
+                        let address = UnsafeMutableRawPointer(bitPattern: (place + 1) * 64)
+                        let object = Numbered(place, freed)
+                        let new = HandleTable.open(object, .gate, direct: address) ?? 0
                         let old = shared.words[place].exchange(new)
                         HandleTable.end(old, .gate)
+                    } else if random.next() % 2 == 0,
+                        let (use, address) = HandleTable.beginAtOnce(handle, .gate, Numbered.self)
+                    {
+                        let found = use.object._withUnsafeGuaranteedRef { $0.number }
+                        use.end()
+                        uses.add()
+                        let isOwn = address == UnsafeMutableRawPointer(bitPattern: (place + 1) * 64)
+                        if found != place || !isOwn { foreign.add() }
                     } else if let use = HandleTable.begin(handle, .gate, Numbered.self) {
                         let found = use.object._withUnsafeGuaranteedRef { $0.number }
                         use.end()

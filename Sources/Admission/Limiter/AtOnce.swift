@@ -1,0 +1,80 @@
+import Synchronization
+
+/// What most calls through a C handle need, behind one address that is kept beside the handle.
+///
+/// Loads wait behind a swap on current processors, so that each hop from handle to gate to plan
+/// costs its full latency between two decisions; and what comes in registers is not written to the
+/// stack first. Both save more than the work itself costs.
+///
+/// Every function does all or nothing, and says when the general way has to be taken.
+package enum AtOnce {
+    /// What `charge` and `acquire` take; good while the gate lives.
+    package static func address(of gate: Gate) -> UnsafeMutableRawPointer {
+        gate.storage.first.address
+    }
+
+    /// What `end` takes; good while the limiter lives.
+    package static func address(of limiter: Limiter) -> UnsafeMutableRawPointer {
+        UnsafeMutableRawPointer(limiter.core.hot)
+    }
+
+    /// `Gate.decide` without a permit, where the gate is one bucket in force that admits; leaves
+    /// what the caller entered, so that the caller has nothing to keep but for the other way.
+    ///
+    /// - Parameters:
+    ///   - address: of the gate.
+    ///   - token: what the caller entered for the gate.
+    /// - Returns: 0; or the tag that was left, and nothing was done.
+    /// - Precondition: amounts are 0 or more.
+    @inline(never)
+    package static func charge(
+        _ address: UnsafeMutableRawPointer, requests: Int64, inputTokens: Int64,
+        into record: UnsafeMutablePointer<DecisionRecord>, leaving token: InFlight.Token
+    ) -> UInt {
+        let plan = ChargePlanReference(address)
+        guard _fastPath(plan.isInForce && plan.isPlainBucket) else { return leave(token) }
+        let amount = plan.head.pointee.countIndex == 0 ? requests : inputTokens
+        guard let prepared = plan.prepareSingle(amount),
+            let result = plan.commit(prepared, retries: plan.hot.pointee.retries)
+        else { return leave(token) }
+        plan.fillSingle(record, result, permit: 0)
+        InFlight.leave(token)
+        return 0
+    }
+
+    /// The same with a permit.
+    @inline(never)
+    package static func acquire(
+        _ address: UnsafeMutableRawPointer, requests: Int64, inputTokens: Int64,
+        outputTokens: Int64, into record: UnsafeMutablePointer<DecisionRecord>,
+        leaving token: InFlight.Token
+    ) -> UInt {
+        let plan = ChargePlanReference(address)
+        guard _fastPath(plan.isInForce && plan.isPlainBucket) else { return leave(token) }
+        let cost = CostAmounts(
+            requests: requests, inputTokens: inputTokens, outputTokens: outputTokens,
+            extra: UnsafeBufferPointer(start: nil, count: 0))
+        guard let (result, permit) = plan.acquireSingle(cost) else { return leave(token) }
+        plan.fillSingle(record, result, permit: permit)
+        InFlight.leave(token)
+        return 0
+    }
+
+    @inline(never)
+    private static func leave(_ token: InFlight.Token) -> UInt {
+        let tag = token.pointee.load(ordering: .relaxed)
+        InFlight.leave(token)
+        return tag
+    }
+
+    /// Ends an open permit of this process that holds no lease, as charged.
+    ///
+    /// - Parameter address: of the limiter.
+    /// - Returns: false where nothing was done.
+    @inline(never)
+    package static func end(_ address: UnsafeMutableRawPointer, permit: UInt64) -> Bool {
+        let hot = address.assumingMemoryBound(to: HotCore.self)
+        let identity = hot.pointee.identityWord.loadRelaxed()
+        return hot.pointee.permits.find(permit)?.endPlainly(identity: identity) ?? false
+    }
+}
