@@ -3,8 +3,8 @@
  *     gcc -O2 -pthread -I../include boundary.c -L../build/lib -ladmission -o boundary
  *     LD_LIBRARY_PATH=../build/lib ./boundary bucket-charge 0.5
  *
- * Rows: bucket-charge, bucket-acquire, four-acquire, four-settle, bucket-two-threads; `version`
- * only starts, calls admission_version and ends: what loading the library costs a program. */
+ * Rows: bucket-charge, bucket-acquire, four-acquire, four-settle, bucket-two-threads,
+ * million-charge (a gate each on a million keys, in random order); `version` only starts, calls admission_version and ends: what loading the library costs a program. */
 #include "admission.h"
 #include "measure.h"
 
@@ -95,6 +95,51 @@ static void settle_batch(void *state, long calls) {
     }
 }
 
+enum { MILLION = 1000000 };
+struct walk {
+    admission_gate **gates;
+    long next;
+};
+
+static void million_batch(void *state, long calls) {
+    struct walk *walk = state;
+    for (long i = 0; i < calls; i++) {
+        admission_cost cost = ADMISSION_COST_INIT;
+        admission_decision decision = ADMISSION_DECISION_INIT;
+        demand(admission_try_charge(walk->gates[walk->next], &cost, &decision),
+               "admission_try_charge");
+        if (decision.outcome != ADMISSION_ADMITTED) refuse(&decision);
+        if (++walk->next == MILLION) walk->next = 0;
+    }
+}
+
+/* The values are those of the Swift row: 24 bytes each. */
+static void million(double seconds) {
+    struct row row = open_row(bucket_policy, 0);
+    struct walk walk = {malloc(MILLION * sizeof(admission_gate *)), 0};
+    uint64_t random = 42;
+    for (long i = 0; i < MILLION; i++) {
+        char value[32];
+        snprintf(value, sizeof value, "tenant-%017ld", i);
+        admission_attribute who[] = {{"project", value}};
+        demand(admission_gate_open(row.limiter, who, 1, &walk.gates[i]), "admission_gate_open");
+    }
+    for (long i = MILLION - 1; i > 0; i--) {
+        random = random * 6364136223846793005u + 1442695040888963407u;
+        long other = (long)((random >> 33) % (uint64_t)(i + 1));
+        admission_gate *gate = walk.gates[i];
+        walk.gates[i] = walk.gates[other];
+        walk.gates[other] = gate;
+    }
+    million_batch(&walk, MILLION);
+    report_ns(nanoseconds_per_call(million_batch, &walk, seconds));
+    for (long i = 0; i < MILLION; i++) {
+        demand(admission_gate_close(walk.gates[i]), "admission_gate_close");
+    }
+    demand(admission_gate_close(row.gate), "admission_gate_close");
+    demand(admission_limiter_close(row.limiter), "admission_limiter_close");
+}
+
 int main(int count, char **arguments) {
     if (count != 3) {
         fprintf(stderr, "usage: boundary ROW SECONDS\n");
@@ -103,6 +148,10 @@ int main(int count, char **arguments) {
     const char *name = arguments[1];
     double seconds = atof(arguments[2]);
     if (!strcmp(name, "version")) return admission_version()[0] == '\0';
+    if (!strcmp(name, "million-charge")) {
+        million(seconds);
+        return 0;
+    }
     batch_function *batch;
     struct row row;
     if (!strcmp(name, "bucket-charge") || !strcmp(name, "bucket-two-threads")) {

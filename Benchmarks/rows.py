@@ -97,6 +97,7 @@ ROWS: List[Row] = [
         ("bucket-acquire", "bucket: try_acquire + complete"),
         ("four-acquire", "four limits: try_acquire + complete"),
         ("four-settle", "  the same, used less than the estimate"),
+        ("million-charge", "a million keys, a gate each, random order"),
     ),
     Row(
         "C, through libadmission.so",

@@ -12,15 +12,18 @@ import Synchronization
 /// ```
 ///
 /// It does not wait, and keeps no quota of its own.
-public struct Gate: Sendable {
-    let storage: GateStorage
+public struct Gate: @unchecked Sendable {
+    // Unchecked: the anchor, which ManagedBuffer keeps from being Sendable, is never written again.
+    private let anchor: GateAnchor
     /// The plan that the gate was opened with; its successors hang on it.
     private let first: ChargePlanReference
 
     init(_ storage: GateStorage) {
-        self.storage = storage
+        anchor = GateAnchor.make(storage)
         first = storage.first
     }
+
+    var storage: GateStorage { anchor.header }
 
     /// Decides now, without waiting; on admission the charges are booked and the permit is yours.
     ///
@@ -38,7 +41,7 @@ public struct Gate: Sendable {
             return .admitted(
                 Permit(
                     binding: Binding(single: result, of: first), number: permit,
-                    core: PermitCore(storage.core)))
+                    core: PermitCore(first.hot.pointee.core)))
         }
         return try acquireMany(cost)
     }
@@ -53,7 +56,7 @@ public struct Gate: Sendable {
                 return .admitted(
                     Permit(
                         binding: Binding(attempt.result, of: first), number: attempt.permit,
-                        core: PermitCore(storage.core)))
+                        core: PermitCore(first.hot.pointee.core)))
             }
             if attempt.status != Attempt.staleStatus {
                 return .rejected(try rejection(attempt))
@@ -70,7 +73,8 @@ public struct Gate: Sendable {
         guard record.outcome == 1 else { return .rejected(Rejection(record)) }
         return .admitted(
             Permit(
-                binding: Binding(record), number: record.permit, core: PermitCore(storage.core)))
+                binding: Binding(record), number: record.permit,
+                core: PermitCore(first.hot.pointee.core)))
     }
 
     /// Books and forgets: no permit, nothing to complete; for pure pacing.
@@ -81,10 +85,11 @@ public struct Gate: Sendable {
     public func tryCharge(
         _ cost: borrowing Cost = Cost()
     ) throws(LimiterError) -> ChargeDecision {
-        if _fastPath(cost.extra.isEmpty && isInForce && first.isPlainBucket),
-            let result = first.chargeSingle(CostAmounts(withoutExtra: cost))
+        let near = anchor.plan
+        if _fastPath(cost.extra.isEmpty && near.isInForce && near.isPlainBucket),
+            let result = near.chargeSingle(CostAmounts(withoutExtra: cost))
         {
-            return .admitted(Binding(single: result, of: first))
+            return .admitted(Binding(single: result, of: near))
         }
         return try chargeMany(cost)
     }
@@ -120,12 +125,8 @@ public struct Gate: Sendable {
         return Rejection(record)
     }
 
-    /// Whether the first plan is that of the document in force.
     @inline(__always)
-    private var isInForce: Bool {
-        UInt32(truncatingIfNeeded: first.hot.pointee.loadVersion.loadRelaxed())
-            == first.head.pointee.version
-    }
+    private var isInForce: Bool { first.isInForce }
 
     @inline(__always)
     private func decide(
@@ -172,6 +173,37 @@ public struct Gate: Sendable {
     /// - Complexity: O(limits x cells); allocates.
     public func explain(_ cost: Cost = Cost()) throws(LimiterError) -> Explanation {
         try storage.explain(cost)
+    }
+}
+
+/// The object that a gate's copies share: the storage, and behind it the head of the first plan.
+///
+/// A caller that keeps gates in a collection retains and releases this object around each call; with
+/// the head beside its reference count, a charge of a bucket touches this object and the key alone.
+/// The copy serves `chargeSingle`, which reads a plan's head and never its steps.
+private final class GateAnchor: ManagedBuffer<GateStorage, UInt64> {
+    static func make(_ storage: GateStorage) -> GateAnchor {
+        let words = MemoryLayout<ChargePlan>.size / 8
+        let anchor = GateAnchor.create(minimumCapacity: words) { _ in storage }
+        anchor.withUnsafeMutablePointerToElements { elements in
+            UnsafeMutableRawPointer(elements).copyMemory(
+                from: storage.first.address, byteCount: words * 8)
+        }
+        return unsafeDowncast(anchor, to: GateAnchor.self)
+    }
+
+    /// The copy of the head; valid while the object lives.
+    @inline(__always)
+    var plan: ChargePlanReference {
+        withUnsafeMutablePointerToElements { ChargePlanReference(UnsafeMutableRawPointer($0)) }
+    }
+}
+
+extension ChargePlanReference {
+    /// Whether the plan is that of the document in force.
+    @inline(__always)
+    var isInForce: Bool {
+        UInt32(truncatingIfNeeded: hot.pointee.loadVersion.loadRelaxed()) == head.pointee.version
     }
 }
 

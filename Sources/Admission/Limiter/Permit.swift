@@ -97,8 +97,9 @@ struct PermitCore: @unchecked Sendable {
     // Unchecked: the core is Sendable; the address is valid until the permit has ended.
     @usableFromInline let address: UnsafeRawPointer
 
-    init(_ core: LimiterCore) {
-        address = UnsafeRawPointer(Unmanaged.passUnretained(core).toOpaque())
+    @inline(__always)
+    init(_ core: Unmanaged<LimiterCore>) {
+        address = UnsafeRawPointer(core.toOpaque())
     }
 
     @usableFromInline

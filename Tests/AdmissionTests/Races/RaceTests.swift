@@ -111,7 +111,7 @@ import Testing
         let goOn = Atomic<Bool>(true)
         let admitted = Gathered<LoggedCharge>()
         let asked = Gathered<Int64>()
-        let turns = Race.count(3_000)
+        let turns = Race.count(1_000)
         Race.run(Race.threads) { index in
             var charges: [LoggedCharge] = []
             var instants: [Int64] = []

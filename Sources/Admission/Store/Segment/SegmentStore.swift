@@ -177,8 +177,10 @@ package final class SegmentStore: Store {
         }
     }
 
-    /// A calendar key is idle when its window has passed; one of the current window stays even
-    /// unused, so that a record made anew in its space never holds the word a stale reader expects.
+    /// A calendar key is idle when the window behind its own has passed too: a step of the wall
+    /// clock back into a window that was spent must not find it fresh. One of the current window
+    /// stays even unused, so that a record made anew in its space never holds the word that a stale
+    /// reader expects.
     private func retireCalendarIfIdle(
         _ key: KeyReference, _ definition: Definition, wall: Int64
     ) -> Bool {
@@ -186,12 +188,13 @@ package final class SegmentStore: Store {
             tables.notes.values.first { $0.definition.offset == definition.offset }
         }
         guard case .calendarWindow(_, let unit, let zone, _)? = known?.limit.kind,
-            let cell = try? calendarCell(zone: zone, unit: unit)
+            let address = try? calendarCell(zone: zone, unit: unit)
         else { return false }
-        let current = cell.assumingMemoryBound(to: CalendarCell.self).pointee.current(wall)
+        let cell = address.assumingMemoryBound(to: CalendarCell.self)
+        let previous = cell.pointee.previous(before: cell.pointee.current(wall))
         let state = segment.word(key.offset + KeyRecord.state)
         let word = state.load()
-        guard CalendarWindow.isLater(current.number, than: CalendarWindow.number(ofWord: word))
+        guard CalendarWindow.isLater(previous.number, than: CalendarWindow.number(ofWord: word))
         else { return false }
         return state.swap(word, CalendarWindow.retired)
     }
