@@ -67,7 +67,7 @@ package enum AtOnce {
         return tag
     }
 
-    /// Ends an open permit of this process that holds no lease, as charged.
+    /// Ends an open permit of this process that holds at most one lease, as charged.
     ///
     /// - Parameter address: of the limiter.
     /// - Returns: false where nothing was done.
@@ -75,6 +75,7 @@ package enum AtOnce {
     package static func end(_ address: UnsafeMutableRawPointer, permit: UInt64) -> Bool {
         let hot = address.assumingMemoryBound(to: HotCore.self)
         let identity = hot.pointee.identityWord.loadRelaxed()
-        return hot.pointee.permits.find(permit)?.endPlainly(identity: identity) ?? false
+        return hot.pointee.permits.find(permit)?
+            .endAtOnce(identity: identity, clock: hot.pointee.clock) ?? false
     }
 }

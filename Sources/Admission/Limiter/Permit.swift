@@ -141,15 +141,8 @@ struct PermitCore: @unchecked Sendable {
         let core = Unmanaged<LimiterCore>.fromOpaque(address)
         let hot = core._withUnsafeGuaranteedRef { $0.hot }
         let identity = hot.pointee.identityWord.loadRelaxed()
-        var isEnded = false
-        if let slot = hot.pointee.permits.find(number), slot.isOpen(for: identity) {
-            let lease = slot.lease
-            isEnded =
-                lease == 0
-                ? slot.endPlainly()
-                : lease != PermitBody.leasesInPlan
-                    && slot.endWithLease(lease, clock: hot.pointee.clock)
-        }
+        let slot = hot.pointee.permits.find(number)
+        let isEnded = slot?.endAtOnce(identity: identity, clock: hot.pointee.clock) ?? false
         // Behind the end: a closer that still saw the permit open leaves the core to this caller.
         let isClosed = hot.pointee.isClosed.load() != 0
         InFlight.leave(token)

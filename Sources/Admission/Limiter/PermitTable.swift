@@ -173,6 +173,16 @@ struct PermitSlot {
     @inline(__always)
     var lease: UInt64 { leasesWord.loadRelaxed() }
 
+    /// Ends an open permit of that process that holds at most one lease, as charged; false: nothing
+    /// was done, take the general way.
+    @inline(__always)
+    func endAtOnce(identity: UInt64, clock: StoreClock) -> Bool {
+        guard isOpen(for: identity) else { return false }
+        let lease = lease
+        if lease == 0 { return endPlainly() }
+        return lease != PermitBody.leasesInPlan && endWithLease(lease, clock: clock)
+    }
+
     /// Ends an open permit that holds no lease, as charged, with one swap; false: nothing was done.
     @inline(__always)
     func endPlainly() -> Bool { state.swap(openWord, openWord & ~0xff_ffff) }
@@ -228,7 +238,7 @@ struct PermitSlot {
         nonmutating set { identityWord.storeRelaxed(newValue) }
     }
 
-    /// `holdsLeases`, read like `identity`.
+    /// `lease`, read like `identity`.
     @inline(__always)
     private var leasesWord: SharedWord {
         SharedWord(
