@@ -335,7 +335,7 @@ extension ChargePlanReference {
             guard let charges = claim() else { return nil }
             var done = 0
             if _fastPath(outcome == .taken) {
-                (done, outcome) = commitAll(prepared, charges)
+                (done, outcome) = commitAll(cost, &moment, prepared, charges)
                 if _fastPath(outcome == .taken) { return best }
             }
             return chargeAgain(

@@ -46,24 +46,30 @@ extension ChargePlanReference {
         return .taken
     }
 
-    /// Books what was prepared.
+    /// Books what was prepared; a step whose swap met another writer is taken by itself.
     ///
     /// - Returns: how many steps were booked, and `taken` when that is all of them.
     @inline(__always)
     func commitAll(
+        _ cost: borrowing CostAmounts, _ moment: inout ChargeMoment,
         _ prepared: UnsafeMutablePointer<PreparedCharge>,
         _ charges: UnsafeMutablePointer<StepCharge>
     ) -> (done: Int, StepOutcome) {
         let count = stepCount
         var index = 0
         while index < count {
-            guard _fastPath(prepared[index].commit()) else {
+            if _fastPath(prepared[index].commit()) {
+                prepared[index].note(charges + index)
+                if step(index).pointee.kind == .concurrency,
+                    _slowPath(!step(index).keepsClaim())
+                {
+                    return (index &+ 1, .stale)
+                }
+            } else {
                 step(index).countRetry()
-                return (index, .raised)
-            }
-            prepared[index].note(charges + index)
-            if step(index).pointee.kind == .concurrency, _slowPath(!step(index).keepsClaim()) {
-                return (index &+ 1, .stale)
+                let amount = cost.amount(ofCount: step(index).pointee.countIndex)
+                let outcome = step(index).take(amount, &moment, charges + index)
+                guard outcome == .taken else { return (index, outcome) }
             }
             index &+= 1
         }
