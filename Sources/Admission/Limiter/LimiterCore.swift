@@ -190,6 +190,6 @@ extension SharedWord {
 extension Segment {
     /// A lease owner number: 1 … 4095, given out in turn.
     func takeOwnerNumber() -> UInt64 {
-        word(Header.owners).fetchAdd(1) % 4_095 + 1
+        word(Header.ownerHint).fetchAdd(1) % 4_095 + 1
     }
 }

@@ -1,3 +1,5 @@
+import Glibc
+
 /// Misuse, a broken store or a broken document: what is thrown at the front door.
 ///
 /// A rejection is not an error: it is a value of `Decision`. The codes are an open set: keep a
@@ -57,6 +59,28 @@ public struct LimiterError: Error, Sendable, CustomStringConvertible {
         public static let outOfMemory = Code(502, "out_of_memory")
         /// A store URL that this version does not know.
         public static let unsupportedStore = Code(600, "unsupported_store")
+        /// The store's file could not be opened, made or extended; the message tells why.
+        public static let storeUnavailable = Code(601, "store_unavailable")
+        /// The store's file is not one of this library's.
+        public static let storeForeign = Code(602, "store_foreign")
+        /// The store's file has a layout that this version does not know.
+        public static let storeVersion = Code(603, "store_version")
+        /// The store's file holds what no version of this library writes.
+        public static let storeCorrupted = Code(604, "store_corrupted")
+        /// The file system has no room for more of the store.
+        public static let storeFull = Code(605, "store_full")
+        /// The store's file may not be read and written by this user.
+        public static let storeNotPermitted = Code(606, "store_not_permitted")
+        /// The store's file lies on a network file system.
+        public static let networkFileSystem = Code(607, "network_file_system")
+        /// The store was made in another time namespace of the kernel.
+        public static let otherTimeNamespace = Code(608, "other_time_namespace")
+        /// The store runs on a manual clock and the limiter on the system's, or the reverse.
+        public static let clockMismatch = Code(609, "clock_mismatch")
+        /// The store's file was deleted or replaced while it was in use.
+        public static let storeReplaced = Code(610, "store_replaced")
+        /// As many processes hold leases as the store has room for.
+        public static let ownerTableFull = Code(611, "owner_table_full")
         /// `advance` or `setTime` on a limiter that runs on the system's clock.
         public static let notManualClock = Code(700, "not_manual_clock")
         /// `advance` by less than 0.
@@ -75,7 +99,9 @@ public struct LimiterError: Error, Sendable, CustomStringConvertible {
             invalidArgument, closed, notSupported, invalidPolicy, policyUnreadable,
             zoneUnavailable, missingAttribute, duplicateAttribute, invalidAttribute, negativeCost,
             negativeUsage, concurrencyNeedsPermit, tooManyLimits, alreadyCompleted, notOwner,
-            leaseExpired, permitTableFull, keyTableFull, outOfMemory, unsupportedStore,
+            leaseExpired, permitTableFull, keyTableFull, outOfMemory, unsupportedStore, storeUnavailable,
+            storeForeign, storeVersion, storeCorrupted, storeFull, storeNotPermitted,
+            networkFileSystem, otherTimeNamespace, clockMismatch, storeReplaced, ownerTableFull,
             notManualClock, clockBackwards, invalidHandle, internalError,
         ]
     }
@@ -111,7 +137,53 @@ extension LimiterError {
         case .arenaFull(let needed, let size):
             self.init(
                 .keyTableFull, "no room for a record of \(needed) bytes in a segment of \(size)")
+        default: self.init(fileFault: error)
         }
+    }
+
+    /// What only a segment in a file meets.
+    private init(fileFault error: StoreError) {
+        switch error {
+        case .unavailable(let path, let operation, let number):
+            self.init(.storeUnavailable, "\(path): cannot \(operation): \(Self.text(number))")
+        case .foreign(let path, let found):
+            self.init(.storeForeign, "\(path) is not a store of this library: \(found)")
+        case .wrongVersion(let path, let found, let known):
+            self.init(
+                .storeVersion, "\(path) has layout \(found); this version knows layout \(known)")
+        case .corrupted(let path, let what):
+            self.init(.storeCorrupted, "\(path) is corrupted: \(what)")
+        case .diskFull(let path, let needed):
+            self.init(.storeFull, "\(path): no room on its file system for \(needed) bytes more")
+        case .notPermitted(let path, let operation, let number):
+            self.init(.storeNotPermitted, "\(path): may not \(operation): \(Self.text(number))")
+        case .networkFileSystem(let path, let name):
+            self.init(
+                .networkFileSystem,
+                "\(path) lies on \(name); a store needs a file system of this host")
+        case .otherTimeNamespace(let path, let found, let own):
+            self.init(
+                .otherTimeNamespace,
+                "\(path) is used in time namespace \(found), this process is in \(own)")
+        case .clockMismatch(let path, let isManual):
+            let (kept, asked) = isManual ? ("a manual", "the system's") : ("the system's", "a manual")
+            self.init(
+                .clockMismatch, "\(path) runs on \(kept) clock, the limiter asks for \(asked) one")
+        case .replaced(let path):
+            self.init(
+                .storeReplaced, "\(path) was deleted or replaced; open the limiter anew")
+        case .ownerTableFull(let owners):
+            self.init(.ownerTableFull, "\(owners) processes use the store, as many as fit")
+        case .invalidURL(let url, let reason):
+            self.init(.unsupportedStore, "store \"\(url)\": \(reason)")
+        case .outOfMemory, .keyTableFull, .arenaFull:
+            self.init(.internalError, "\(error)")
+        }
+    }
+
+    /// The system's words for an error number.
+    private static func text(_ number: Int32) -> String {
+        "\(String(cString: strerror(number))) (errno \(number))"
     }
 
     init(_ fault: SegmentStore.PlanFault) {

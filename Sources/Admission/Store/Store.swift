@@ -23,6 +23,8 @@ package protocol Store: AnyObject, Sendable {
 public enum StoreMode: Int32, Sendable {
     /// By the counters in this process's memory.
     case memory = 1
+    /// By the counters in a file that the processes of this host share.
+    case file = 2
 }
 
 /// A document's limits as a store holds them: for each scope, for each limit.

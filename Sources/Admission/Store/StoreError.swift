@@ -6,4 +6,28 @@ package enum StoreError: Error, Sendable, Hashable {
     case keyTableFull(keys: Int, capacity: Int)
     /// No room for another record, though the number of keys is below the capacity.
     case arenaFull(neededBytes: Int, sizeBytes: Int)
+    /// The file system refused: what was asked of it, and `errno`.
+    case unavailable(path: String, operation: String, errno: Int32)
+    /// The file is not a segment, or is shorter than one: what was found.
+    case foreign(path: String, found: String)
+    /// A segment of another layout.
+    case wrongVersion(path: String, found: UInt64, known: UInt64)
+    /// A word of the segment that no writer of this library leaves there.
+    case corrupted(path: String, what: String)
+    /// The file system has no room for more of the segment.
+    case diskFull(path: String, neededBytes: Int)
+    /// Reading or writing the file is not permitted.
+    case notPermitted(path: String, operation: String, errno: Int32)
+    /// A file system that other hosts may write to, or whose mappings are not shared.
+    case networkFileSystem(path: String, name: String)
+    /// Steady time would differ: created in another time namespace of the kernel.
+    case otherTimeNamespace(path: String, found: UInt64, own: UInt64)
+    /// Created for a manual clock and opened on the system's, or the reverse.
+    case clockMismatch(path: String, isManual: Bool)
+    /// The path names another file now, or none.
+    case replaced(path: String)
+    /// As many processes hold leases as the segment has room for.
+    case ownerTableFull(owners: Int)
+    /// A store URL that cannot be understood: what is wrong with it.
+    case invalidURL(url: String, reason: String)
 }

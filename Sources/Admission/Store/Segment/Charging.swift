@@ -94,7 +94,7 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
         case .rolling: return prepareRolling(amount, &moment, &prepared)
         case .calendar: return prepareCalendar(amount, &moment, &prepared)
         case .concurrency: return prepareSlot(&moment, &prepared)
-        case .slots: return .stale
+        case .slots, .parameters: return .stale
         }
     }
 

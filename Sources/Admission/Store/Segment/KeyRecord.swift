@@ -31,7 +31,7 @@ enum KeyRecord {
     static func textStart(kind: LimitKindCode, ringCount: Int) -> Int {
         switch kind {
         case .bucket: stamp + 8
-        case .calendar, .slots: body
+        case .calendar, .slots, .parameters: body
         case .rolling: ring + ringCount * 8
         case .concurrency: 56
         }

@@ -200,7 +200,7 @@ extension Segment {
         case .calendar: return state == CalendarWindow.retired
         case .concurrency: return LeaseArray.isRetired(state)
         case .rolling: return state == RollingCells.retiredBase
-        case .slots: return false
+        case .slots, .parameters: return false
         }
     }
 

@@ -4,8 +4,8 @@ import Synchronization
 /// The memory that all counters live in: one mapping, laid out so that processes can share it.
 ///
 /// ```
-/// 0        header: magic, layout version, sizes, words below
-/// 16 KiB   index: one word a bucket, head of a chain of key records
+/// 0        header: magic, layout version, sizes, words below; events, lease owners
+/// 288 KiB  index: one word a bucket, head of a chain of key records
 /// …        arena: key records, slot blocks and definitions, 16-byte aligned, from one bump word
 ///          and from free lists by kind and size
 /// ```
@@ -28,35 +28,73 @@ package final class Segment: @unchecked Sendable {
     /// First bytes of a segment.
     package static let magic: UInt64 = 0x3147_4553_4d44_4101
     /// Raised with every incompatible change of what this file and its neighbours lay out.
-    package static let layoutVersion: UInt64 = 1
+    package static let layoutVersion: UInt64 = 2
 
     /// Where the header's words lie, in bytes.
     enum Header {
+        // Written once, before the segment can be found; `checksum` is that of the ones before it.
         static let magic = 0
         static let layoutVersion = 8
         static let size = 16
         static let keyCapacity = 24
+        /// `SegmentClockKind`.
+        static let clockKind = 32
+        /// Unix nanoseconds.
+        static let createdAt = 40
+        static let checksum = 48
+
         /// Bytes of the arena handed out so far; only grows.
         static let allocated = 64
+        /// End of the arena's space that the file system has promised; only grows.
+        static let reserved = 72
         /// Keys published and not yet unlinked.
         static let keyCount = 128
         /// Head of the list of definitions, as a record offset.
         static let definitions = 136
-        /// Raised by every load of a policy document; each decision compares it.
+        /// 0 while the segment is the one that its path names; else `SegmentState`.
+        static let state = 144
+        /// Raised by every load that changes something; each decision compares it.
         static let loadVersion = 192
+        /// Hash of the document loaded last.
+        static let documentHash = 200
+        /// Documents loaded.
+        static let loads = 208
         /// Swaps that met another writer.
         static let retries = 256
         /// Decisions that gave back what they had taken.
         static let rollbacks = 264
         /// Turns and retirements that one caller found begun by another and finished.
         static let turnsHelped = 272
-        /// Owner numbers of leases handed out.
-        static let owners = 288
+        /// Leases of dead owners that were freed.
+        static let reclaimedLeases = 280
+        /// Where the search for a free owner begins.
+        static let ownerHint = 288
+        /// Steady nanoseconds at which the owners were last looked at.
+        static let ownersSeenAt = 296
+        /// The longest lease that any load has brought, in nanoseconds; only grows.
+        static let longestLease = 304
+        /// Events written so far.
+        static let eventCount = 312
+        /// The record of steady time in this boot, see `SegmentClock`.
+        static let clockRecord = 320
+        /// The latest steady instant that a process has seen, at most a second old; only grows.
+        static let stampSteady = 328
+        /// Wall minus steady nanoseconds at about that instant.
+        static let stampWallOffset = 336
+        /// Both times of a segment that was created manual.
+        static let manualSteady = 344
+        static let manualWallOffset = 352
+        /// Which megabytes of the index are reserved: 512 bytes of bits.
+        static let indexReserved = 512
         /// Free lists: kinds x size classes.
         static let freeLists = 1_024
         /// Which parts of the index ever held a key: 4 KiB of bits.
-        static let touched = 8_192
-        static let bytes = 16_384
+        static let touched = 12_288
+        /// The newest events: 64 of 256 bytes.
+        static let events = 16_384
+        /// Lease owners: 4,096 of 64 bytes; number 0 is nobody.
+        static let owners = 32_768
+        static let bytes = 294_912
     }
 
     /// Size classes of a kind: multiples of 16 bytes up to 2 KiB, then powers of two.
@@ -184,4 +222,6 @@ package enum LimitKindCode: UInt8, Sendable {
     case concurrency = 3
     /// Slot blocks of a concurrency limit; a kind of space, not of limit.
     case slots = 4
+    /// Parameters of a limit; a kind of space too.
+    case parameters = 5
 }

@@ -95,7 +95,7 @@ extension SegmentStore {
             case .keyTableFull, .arenaFull:
                 guard reclaim() > 0 else { throw error }
                 return try findOrCreate(notes, text: text, cell: cell)
-            case .outOfMemory: throw error
+            default: throw error
             }
         }
     }
@@ -209,7 +209,7 @@ extension SegmentStore {
             step.hint.storeRelaxed(UInt64(step.leases.firstSlot))
             // "Full" was said for the slots of another document, perhaps.
             step.leases.fullHint.store(0)
-        case .slots: break
+        case .slots, .parameters: break
         }
     }
 

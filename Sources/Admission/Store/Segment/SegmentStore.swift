@@ -173,7 +173,7 @@ package final class SegmentStore: Store {
         case .calendar: return retireCalendarIfIdle(key, definition, wall: wall)
         case .concurrency:
             return LeaseArray(record: record, base: segment.base).retireIfIdle(now: now)
-        case .slots: return false
+        case .slots, .parameters: return false
         }
     }
 

@@ -34,7 +34,7 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
                 if state.swap(word, new) { return }
                 countRetry()
             }
-        case .concurrency, .slots: return
+        case .concurrency, .slots, .parameters: return
         }
     }
 
@@ -51,7 +51,7 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
             return isDone ? 0 : nil
         case .rolling: return exceedRolling(UInt64(amount), now: clock.now())
         case .calendar: return exceedCalendar(UInt64(amount), clock: clock)
-        case .concurrency, .slots: return 0
+        case .concurrency, .slots, .parameters: return 0
         }
     }
 
@@ -172,7 +172,7 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
             let left = Swift.max(0, pointee.capacity &- live)
             let verdict = Verdict(left > 0 ? .none : .concurrency, remaining: left)
             return View(verdict: verdict, used: live)
-        case .slots: return nil
+        case .slots, .parameters: return nil
         }
     }
 
