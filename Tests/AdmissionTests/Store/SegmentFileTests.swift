@@ -4,21 +4,6 @@ import Testing
 
 @testable import Admission
 
-/// A directory of a test's own, removed with its last reference.
-final class ScratchDirectory: Sendable {
-    let path: String
-
-    init() throws {
-        path = NSTemporaryDirectory() + "admission-\(getpid())-\(UInt64.random(in: 0 ... .max))"
-        try FileManager.default.createDirectory(
-            atPath: path, withIntermediateDirectories: false)
-    }
-
-    deinit { try? FileManager.default.removeItem(atPath: path) }
-
-    func file(_ name: String = "quota") -> String { "\(path)/\(name)" }
-}
-
 /// Opening, making and giving up the file behind a segment.
 @Suite struct SegmentFileTests {
     private let scratch: ScratchDirectory
