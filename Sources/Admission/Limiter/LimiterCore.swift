@@ -29,6 +29,9 @@ package final class LimiterCore: @unchecked Sendable {
         var gatesOpen = 0
         var loads: UInt64 = 1
         var events = EventRing()
+        var loadsSeen = LoadsSeen()
+        /// `loadVersion` when others' loads were looked for last.
+        var noticedVersion: UInt64 = 0
         var isZombie = false
         var reportedDamages: UInt64 = 0
     }
@@ -50,8 +53,13 @@ package final class LimiterCore: @unchecked Sendable {
             (clock, manual) = Self.clock(of: segment)
             store = SegmentStore(segment: segment, clock: clock, url: url)
             let table = PolicyTable(document)
+            let seen = segment.events.newest
+            let limits = try store.load(table.scopes, hash: document.hash)
             state = ForkableLock(
-                State(loaded: Loaded(table: table, limits: try store.load(table.scopes))),
+                State(
+                    loaded: Loaded(table: table, limits: limits), events: EventRing(after: seen),
+                    loadsSeen: LoadsSeen(limits),
+                    noticedVersion: segment.loadVersion.load()),
                 rank: .limiter)
         } catch {
             throw LimiterError(error)
@@ -71,6 +79,7 @@ package final class LimiterCore: @unchecked Sendable {
                 isClosed: .makeOwned(0), core: Unmanaged.passUnretained(self)))
         adopt(ProcessIdentity.current())
         store.stampTimes()
+        tellOfOpening()
     }
 
     deinit {
@@ -160,7 +169,11 @@ extension LimiterCore {
         }
         // The version before the document: a load in between makes the plan stale, not wrong.
         let version = hot.pointee.loadVersion.load()
-        let loaded = state.withLock { $0.loaded }
+        let (loaded, isLoadNew) = state.withLock { state in
+            defer { state.noticedVersion = version }
+            return (state.loaded, state.noticedVersion != version)
+        }
+        if isLoadNew { noticeLoads() }
         let matches: [ScopeMatch]
         do throws(PolicyTable.Fault) {
             matches = try loaded.table.matches(attributes)

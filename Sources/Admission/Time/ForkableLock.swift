@@ -40,8 +40,6 @@ package enum LockRank: Int, Sendable {
     case reload
     /// The process's heartbeat.
     case heartbeat
-    /// A store loads limits.
-    case load
     /// Closed limiters with open permits.
     case closed
     /// A limiter's state.

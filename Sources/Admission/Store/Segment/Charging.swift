@@ -262,7 +262,7 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
         if catchUp(number, &moment) { return true }
         // The limit in force: a permit's plan may be of an older document.
         let definition = pointee.notes.takeUnretainedValue().definition
-        let capacity = definition.parameters().current.values[0]
+        let capacity = definition.parameters()?.current.values[0] ?? pointee.capacity
         let full = CalendarWindow.word(
             number: window.number, count: UInt64(bitPattern: capacity))
         if state.swap(word, full) {

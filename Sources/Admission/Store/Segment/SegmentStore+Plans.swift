@@ -30,6 +30,7 @@ extension SegmentStore {
         var entries: [Entry] = []
         for match in matches {
             for (index, notes) in loaded.notes[match.scopeIndex].enumerated() {
+                let notes = try inForce(notes)
                 entries.append(
                     try entry(
                         notes, documentIndex: loaded.firstIndex[match.scopeIndex] + index,
@@ -71,14 +72,26 @@ extension SegmentStore {
         do throws(StoreError) {
             let key = try key(notes, text: text, cell: cell)
             // A key that was published while a load passed by is not under its parameters yet.
-            if notes.definition.kind == .bucket {
-                _ = segment.convertBucket(key, of: notes.definition)
+            if notes.definition.kind == .bucket,
+                segment.convertBucket(key, of: notes.definition) == nil,
+                notes.definition.blockInForce() == nil
+            {
+                throw notes.definition.damage
             }
-            if !notes.wasMatched.load(ordering: .relaxed) {
-                notes.wasMatched.store(true, ordering: .relaxed)
+            if !notes.tally.wasMatched.load(ordering: .relaxed) {
+                notes.tally.wasMatched.store(true, ordering: .relaxed)
             }
             return Entry(
                 notes: notes, documentIndex: documentIndex, text: text, key: key, cell: cell)
+        } catch {
+            throw .store(error)
+        }
+    }
+
+    /// The notes on a limit under the parameters that the segment holds.
+    private func inForce(_ notes: LimitNotes) throws(PlanFault) -> LimitNotes {
+        do throws(StoreError) {
+            return try notesInForce(notes)
         } catch {
             throw .store(error)
         }
@@ -125,9 +138,9 @@ extension SegmentStore {
         let now = clock.now()
         switch notes.limit.kind {
         case .tokenBucket:
-            let (number, parameters) = notes.definition.parameters()
-            return .bucket(
-                parameters.bucket.fresh(now: now, parity: number & 1), stamp: now)
+            // Full under any parameters, since loads may pass by before the key is published: an
+            // instant that is not ahead in any scale, and a stamp that makes who needs one renew it.
+            return .bucket(UInt64(bitPattern: now) << 1 | notes.parameterNumber & 1, stamp: 0)
         case .rollingWindow(let limit, let window, let guarding):
             let rolling = RollingWindow(
                 limit: limit, windowNanoseconds: window, guardNanoseconds: guarding)
@@ -175,7 +188,7 @@ extension SegmentStore {
 
     private func fill(_ step: UnsafeMutablePointer<ChargeStep>, _ entry: Entry) {
         let notes = entry.notes
-        let (number, parameters) = notes.definition.parameters()
+        let parameters = notes.parameters
         step.pointee.record = segment.base + entry.key.offset
         step.pointee.tag = entry.key.tag
         step.pointee.notes = Unmanaged.passUnretained(notes)
@@ -190,7 +203,7 @@ extension SegmentStore {
         switch notes.definition.kind {
         case .bucket:
             step.pointee.capacity = values[2]
-            step.pointee.detail = number & 1
+            step.pointee.detail = notes.parameterNumber & 1
             step.setParameters(parameters.bucket)
         case .rolling:
             step.pointee.capacity = values[0]
