@@ -132,8 +132,7 @@ struct EventRing: Sendable {
         // A damaged count may be anything; never further back.
         seen = max(seen, ring.newest)
         missing = []
-        var new = waiting
-        waiting = []
+        var new: [Unnumbered] = []
         for number in numbers where !ownSequences.contains(number) {
             guard let event = ring.event(number) else {
                 if number + UInt64(SegmentEvents.count) > seen { missing.append(number) }
@@ -145,6 +144,9 @@ struct EventRing: Sendable {
                     kind: kind, instant: event.wallNanoseconds, processID: event.processID,
                     text: event.text))
         }
+        // Behind what it may have been noted of.
+        new += waiting
+        waiting = []
         // Stable, so that events of one instant stay in the order in which they were noted.
         let ordered = new.enumerated().sorted {
             ($0.element.instant, $0.offset) < ($1.element.instant, $1.offset)
@@ -168,19 +170,17 @@ struct EventRing: Sendable {
 extension LimiterCore {
     /// Notes an event for this limiter, and for every process on its store that it matters to.
     func report(_ kind: Event.Kind, _ text: String) {
-        let wall = wallNow
-        var sequence: UInt64?
-        if kind.code != 0 { sequence = tellOthers(kind, text, at: wall) }
-        state.withLock { $0.events.append(kind, text, at: wall, sequence: sequence) }
-    }
-
-    private var wallNow: WallInstant {
-        WallInstant(unixNanoseconds: store.clock.now() &+ store.clock.wallOffset())
-    }
-
-    private func tellOthers(_ kind: Event.Kind, _ text: String, at wall: WallInstant) -> UInt64 {
-        store.segment.noteEvent(
-            kind: kind.code, wallNanoseconds: wall.unixNanoseconds, text: text)
+        let wall = WallInstant(
+            unixNanoseconds: store.clock.now() &+ store.clock.wallOffset())
+        state.withLock { state in
+            // Under the lock, so that nobody merges it as another's in between.
+            let sequence =
+                kind.code == 0
+                ? nil
+                : store.segment.noteEvent(
+                    kind: kind.code, wallNanoseconds: wall.unixNanoseconds, text: text)
+            state.events.append(kind, text, at: wall, sequence: sequence)
+        }
     }
 
     func events(after sequence: UInt64) -> [Event] {

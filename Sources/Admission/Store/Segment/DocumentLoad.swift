@@ -89,6 +89,9 @@ struct DocumentLoad {
         entries.contains { if case .changed = $0.outcome { true } else { false } }
     }
 
+    /// Whether a later load came first to any limit.
+    var isOvertaken: Bool { entries.contains { $0.outcome == .overtaken } }
+
     /// In the order in which they were given.
     var definitions: [Definition] { entries.map(\.definition) }
 
@@ -132,7 +135,9 @@ struct DocumentLoad {
             if segment.isLater(seen, than: load) { entries[index].outcome = .overtaken }
         }
         let open = entries.filter { $0.outcome == .open && $0.differs }
-        step = open.isEmpty ? .publish(0) : open.contains(where: \.isUnswept) ? .finishSweeps : .announce
+        step =
+            open.isEmpty
+            ? .publish(0) : open.contains(where: \.isUnswept) ? .finishSweeps : .announce
     }
 
     /// One try: where another load came first, this limit is looked at again with all that are open.

@@ -114,7 +114,8 @@ struct SegmentEvents {
         }
         let sum = segment.word(place + Self.checksum).load()
         let length = Int(head[0] >> 8 & 0xff)
-        guard state.load() == sequence << 1, sum == Self.checksum(of: head + words, sequence: sequence),
+        guard state.load() == sequence << 1,
+            sum == Self.checksum(of: head + words, sequence: sequence),
             head[0] >> 16 == 0, length <= Self.textBytes
         else { return nil }
         let bytes = (0..<length).map {
