@@ -23,8 +23,8 @@ import Testing
         let documents: [PolicyDocument]
         /// Words that belong to definitions, their blocks and the header's words about them.
         let targets: [Int]
-        private let header: [UInt8]
-        private let arena: [UInt8]
+        /// Header, index and what the arena held.
+        private let bytes: [UInt8]
 
         var segment: Segment { limiter.core.store.segment }
 
@@ -56,16 +56,21 @@ import Testing
                 }
             }
             self.targets = targets
-            header = Array(
-                UnsafeRawBufferPointer(start: segment.base, count: Segment.Header.bytes))
-            arena = Array(
+            bytes = Array(
                 UnsafeRawBufferPointer(
-                    start: segment.base + segment.arenaStart, count: segment.allocatedBytes))
+                    start: segment.base, count: segment.arenaStart + segment.allocatedBytes))
         }
 
         func putBack() {
-            segment.base.copyMemory(from: header, byteCount: header.count)
-            (segment.base + segment.arenaStart).copyMemory(from: arena, byteCount: arena.count)
+            // What was handed out since, as fresh space again: whole pages behind the arena's start.
+            let page = 4_096
+            let used = bytes.count
+            let start = (used + page - 1) / page * page
+            let end = min(segment.size, segment.arenaStart + segment.allocatedBytes + page)
+            if end > start { madvise(segment.base + start, end - start, 9) }
+            (segment.base + used).initializeMemory(
+                as: UInt8.self, repeating: 0, count: start - used)
+            segment.base.copyMemory(from: bytes, byteCount: bytes.count)
         }
 
         /// Everything that reads definitions; returns the codes of the errors met.

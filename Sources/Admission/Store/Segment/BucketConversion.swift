@@ -54,4 +54,10 @@ extension Segment {
             retries.increment()
         }
     }
+
+    /// Whether a bucket's key is the one that was meant, and not retired.
+    func isLive(_ key: KeyReference) -> Bool {
+        let state = word(key.offset + KeyRecord.state).load()
+        return word(key.offset + KeyRecord.tag).load() == key.tag && state != TokenBucket.retired
+    }
 }

@@ -73,8 +73,7 @@ extension SegmentStore {
             let key = try key(notes, text: text, cell: cell)
             // A key that was published while a load passed by is not under its parameters yet.
             if notes.definition.kind == .bucket,
-                segment.convertBucket(key, of: notes.definition) == nil,
-                notes.definition.blockInForce() == nil
+                segment.convertBucket(key, of: notes.definition) == nil, segment.isLive(key)
             {
                 throw notes.definition.damage
             }
