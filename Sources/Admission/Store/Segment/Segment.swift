@@ -101,6 +101,8 @@ package final class Segment: @unchecked Sendable {
     static let sizeClasses = 160
 
     private let arenaStart: Int
+    /// What this process knows of the lease owners.
+    package let watch = OwnerWatch()
 
     /// Maps a segment of its own: shared with children forked from now on, gone with the last.
     ///
