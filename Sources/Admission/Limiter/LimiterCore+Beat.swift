@@ -15,8 +15,10 @@ extension LimiterCore {
     func beat(now: Int64, renews: Bool) {
         if renews { renewAll(now: now, until: now) }
         keepOwner(now: now)
-        // Half a beat: of many processes one looks, and each death is found within a beat.
-        _ = store.segment.reclaimDead(now: now, ifUnseenFor: Self.longestBeat / 2)
+        // Half a beat: of many processes one looks, and each death is found within a beat. Time that
+        // stands still would let nobody look.
+        let interval = manual == nil ? Self.longestBeat / 2 : 0
+        store.segment.reclaimDead(now: now, ifUnseenFor: interval)
         reportDeaths()
         stampTimes(now: now)
         checkFile()

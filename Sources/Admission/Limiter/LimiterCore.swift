@@ -80,6 +80,7 @@ package final class LimiterCore: @unchecked Sendable {
                 ownerIdentity: .makeOwned(0), owner: .makeOwned(0),
                 heartbeatIdentity: .makeOwned(0),
                 isClosed: .makeOwned(0), core: Unmanaged.passUnretained(self)))
+        if manual != nil { store.segment.watch.looksAtEachClaim() }
         do throws(StoreError) {
             try requireOwner()
         } catch {

@@ -67,7 +67,10 @@ struct PolicyFile: Sendable {
         do throws(PolicyError) {
             let bytes = try FileBytes.read(path: path, maximum: PolicyDocument.maximumBytes)
             let hash = Self.hash(bytes)
-            guard hash != known else { return .none }
+            guard hash != known else {
+                suspect = nil
+                return .none
+            }
             do throws(PolicyError) {
                 let document = try PolicyDocument(json: bytes)
                 (known, suspect) = (hash, nil)
@@ -81,6 +84,7 @@ struct PolicyFile: Sendable {
     }
 
     private mutating func meet(_ error: PolicyError, hash: UInt64) -> Finding {
+        guard hash != known else { return .none }
         guard suspect == hash else {
             suspect = hash
             stamp = nil

@@ -119,7 +119,8 @@ public struct Snapshot: Sendable {
             "admission_turns_helped_total", "counter", "Turns that another caller finished.",
             [("", turnsHelped)])
         family(
-            "admission_reclaimed_leases_total", "counter", "Leases of dead processes that came back.",
+            "admission_reclaimed_leases_total", "counter",
+            "Leases of dead processes that came back.",
             [("", reclaimedLeases)])
         family(
             "admission_policy_broken", "gauge",

@@ -17,9 +17,11 @@ package final class OwnerWatch: Sendable {
     /// Steady instant of this process' last look, in whose course strangers were met.
     private let lookedAt = Atomic<Int64>(.min / 2)
 
+    /// A claim that finds no free slot looks again no sooner, over all processes; 0 on a manual clock,
+    /// which may stand still.
+    private let claimInterval = Atomic<Int64>(100_000_000)
+
     private static let deathsBound = 256
-    /// A claim that finds no free slot looks again no sooner: over all processes.
-    static let claimInterval: Int64 = 100_000_000
 
     init() {}
 
@@ -37,15 +39,16 @@ package final class OwnerWatch: Sendable {
     /// This process as others see it. Read once a process: of a child anew.
     func process() -> (ProcessFacts, SystemFacts) {
         let identity = ProcessIdentity.current()
-        return memory.withLock { memory in
-            if memory.identity == identity, let facts = memory.facts {
-                return (facts, memory.system)
-            }
-            let facts = ProcessFacts(memory.system)
+        let (known, system) = memory.withLock { memory in
+            (memory.identity == identity ? memory.facts : nil, memory.system)
+        }
+        if let known { return (known, system) }
+        let facts = ProcessFacts(system)
+        memory.withLock { memory in
             memory.identity = identity
             memory.facts = facts
-            return (facts, memory.system)
         }
+        return (facts, system)
     }
 
     /// The deaths that this process found since it was last asked.
@@ -69,6 +72,11 @@ package final class OwnerWatch: Sendable {
         let last = lookedAt.load(ordering: .relaxed)
         return now &- last >= interval || last > now &+ interval
     }
+
+    /// The clock is one that stands still until it is moved.
+    package func looksAtEachClaim() { claimInterval.store(0, ordering: .relaxed) }
+
+    fileprivate var claimNanoseconds: Int64 { claimInterval.load(ordering: .relaxed) }
 
     fileprivate func noteLook(now: Int64) { lookedAt.store(now, ordering: .relaxed) }
 }
@@ -128,7 +136,7 @@ extension Segment {
     /// What a claim does that found no free slot: the dead may hold some.
     @inline(never)
     func reclaimDeadForClaim(now: Int64) {
-        _ = reclaimDead(now: now, ifUnseenFor: OwnerWatch.claimInterval)
+        _ = reclaimDead(now: now, ifUnseenFor: watch.claimNanoseconds)
     }
 }
 

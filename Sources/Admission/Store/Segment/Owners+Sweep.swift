@@ -63,7 +63,7 @@ extension Segment {
             return false
         }
         let longest = Int64(min(word(Header.longestLease).load(), 1 << 60))
-        return now &- entry.heartbeat > Self.ownerSilence + longest
+        return now &- max(0, entry.heartbeat) > Self.ownerSilence + longest
     }
 
     /// Looks at every owner, and gives back what the dead ones held.
