@@ -284,11 +284,11 @@ extension ChargePlanReference {
     /// - Parameter amount: units of the bucket's count.
     @inline(__always)
     package func prepareSingle(_ amount: Int64) -> SingleCharge? {
-        // Set with `isSingleBucket`, which the caller has asked for.
-        let clock = head.pointee.clock.unsafelyUnwrapped
         guard _fastPath(shared.wasCharged.loadRelaxed() != 0),
-            let now = clock.pointee.nanosecondsByAnchor()
+            let time = CounterClock.shared.nanosecondsByAnchor()
         else { return nil }
+        let offset = head.pointee.steadyOffset
+        let now = time &+ offset
         let scaled = UInt64(bitPattern: now) &<< 1
         let (high, charged) = head.pointee.interval.multipliedFullWidth(
             by: UInt64(bitPattern: amount))
@@ -296,9 +296,8 @@ extension ChargePlanReference {
             return nil
         }
         var charge = SingleCharge(
-            now: now, wallOffset: clock.pointee.wallOffsetNanoseconds(), amount: amount,
-            scaled: scaled,
-            charged: charged)
+            now: now, wallOffset: CounterClock.shared.wallOffsetNanoseconds() &- offset,
+            amount: amount, scaled: scaled, charged: charged)
         return look(&charge) ? charge : nil
     }
 

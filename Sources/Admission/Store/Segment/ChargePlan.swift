@@ -140,7 +140,8 @@ package struct ChargeStep {
 /// The memory of a plan: a head of one cache line, then the steps.
 ///
 /// ```
-/// head:  core · version and flags · record · tag · interval · tolerance · shared limit · clock
+/// head:  core · version and flags · record · tag · interval · tolerance · shared limit · offset
+///        of steady time
 /// steps: 192 bytes each, in the order in which charges are taken (concurrency, then by address)
 /// texts: the keys' attribute values, to find or make a key again that was reclaimed
 /// ```
@@ -161,8 +162,8 @@ package struct ChargePlan {
     var tolerance: UInt64
     /// The single bucket's limit.
     package var shared: UnsafeMutablePointer<SharedLimit>?
-    /// The system's clock; nil: the plan takes the general way.
-    var clock: UnsafePointer<CounterClock>?
+    /// What the at-once ways add to the process's clock: `StoreClock.steadyOffset`.
+    var steadyOffset: Int64
 
     /// A plan of one bucket on the system's clock that needs no stamp, so that its instants are in
     /// half nanoseconds.

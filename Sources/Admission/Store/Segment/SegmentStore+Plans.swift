@@ -220,7 +220,7 @@ extension SegmentStore {
         let head = plan.head
         // A bucket with a stamp takes the general way, which looks at it, as does a manual clock.
         guard let count = UInt8(exactly: step.pointee.countIndex), !bucket.needsStamp,
-            let system = clock.systemClock
+            !clock.isManual
         else { return }
         head.pointee.isSingleBucket = true
         head.pointee.countIndex = count
@@ -230,6 +230,6 @@ extension SegmentStore {
         head.pointee.interval = bucket.interval
         head.pointee.tolerance = bucket.tolerance
         head.pointee.shared = step.pointee.notes.takeUnretainedValue().shared.address
-        head.pointee.clock = system
+        head.pointee.steadyOffset = clock.steadyOffset
     }
 }
