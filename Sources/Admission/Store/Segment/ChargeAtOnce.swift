@@ -11,65 +11,83 @@ extension ChargePlanReference {
     /// Entries of scratch memory: one a step, and one as a table of the cost's counts.
     static var roomAtOnce: Int { maximumAtOnce + 1 }
 
-    /// The limit that an admission speaks of.
-    struct Tightest {
-        var step = 0
-        var remaining: Int64 = 0
-        var capacity: Int64 = 1
-        var documentIndex: UInt64 = 0
+    /// Writes the units of each count where a plan's count index finds them; nothing is extra.
+    @inline(__always)
+    static func write(
+        _ requests: Int64, _ inputTokens: Int64, _ outputTokens: Int64,
+        behind prepared: UnsafeMutablePointer<PreparedCharge>
+    ) {
+        let table = amounts(behind: prepared)
+        table[0] = requests
+        table[1] = inputTokens
+        table[2] = outputTokens
+        let total = inputTokens.addingReportingOverflow(outputTokens)
+        table[3] = total.overflow ? .max : total.partialValue
+        table[4] = 1
     }
 
-    /// Looks at every limit and computes the swaps, changing nothing; false: take the general way.
+    @inline(__always)
+    private static func amounts(
+        behind prepared: UnsafeMutablePointer<PreparedCharge>
+    ) -> UnsafeMutablePointer<Int64> {
+        UnsafeMutableRawPointer(prepared + maximumAtOnce).assumingMemoryBound(to: Int64.self)
+    }
+
+    /// What `prepareAtOnce` says when the general way has to be taken.
+    static var notAtOnce: UInt64 { .max }
+
+    /// Looks at every limit and computes the swaps, changing nothing.
+    ///
+    /// Only of a plan that `isOfFewLimits`.
     ///
     /// - Parameters:
-    ///   - cost: no amount is negative, nothing extra.
-    ///   - moment: as read from the clocks.
-    ///   - prepared: room for `roomAtOnce` entries.
+    ///   - now: steady nanoseconds.
+    ///   - wall: wall nanoseconds.
+    ///   - prepared: room for `roomAtOnce` entries, with the cost's amounts written behind.
+    /// - Returns: `step:8 | remaining:56` of the limit that an admission speaks of, or `notAtOnce`.
     @inline(__always)
     func prepareAtOnce(
-        _ cost: CostAmounts, _ moment: ChargeMoment,
-        _ prepared: UnsafeMutablePointer<PreparedCharge>, _ tightest: inout Tightest
-    ) -> Bool {
-        let count = stepCount
-        let amounts = UnsafeMutableRawPointer(prepared + Self.maximumAtOnce)
-            .assumingMemoryBound(to: Int64.self)
-        cost.write(to: amounts)
-        var index = 0
+        now: Int64, wall: Int64, owner: UInt64, _ prepared: UnsafeMutablePointer<PreparedCharge>
+    ) -> UInt64 {
+        let amounts = UnsafeMutableRawPointer(Self.amounts(behind: prepared))
+        var step = step(0)
+        var entry = prepared
+        var left = stepCount
+        // An infinite share, which every limit's is below.
+        var (tightest, capacityOfTightest): (UInt64, UInt64) = (1, 0)
+        var (orderOfTightest, stepOfTightest): (UInt64, UInt64) = (0, 0)
+        var number: UInt64 = 0
         repeat {
-            let step = step(index)
-            let countIndex = Int(truncatingIfNeeded: UInt32(bitPattern: step.pointee.countIndex))
-            let amount = countIndex <= 4 ? amounts[countIndex] : 0
-            guard _fastPath(step.isNoted || amount == 0) else { return false }
+            let offset = Int(truncatingIfNeeded: step.pointee.countIndex) &* 8
+            let amount = amounts.load(fromByteOffset: offset, as: Int64.self)
+            guard _fastPath(step.isNoted || amount == 0) else { return Self.notAtOnce }
             let kind = step.pointee.kind
             let remaining: Int64
             if kind == .rolling {
-                remaining = step.prepareRollingAtOnce(amount, now: moment.now, prepared + index)
+                remaining = step.prepareRollingAtOnce(amount, now: now, entry)
             } else if kind == .calendar {
-                remaining = step.prepareCalendarAtOnce(amount, moment, prepared + index)
-            } else if kind == .concurrency && index == 0 {
-                remaining = step.prepareSlotAtOnce(moment, prepared + index)
+                remaining = step.prepareCalendarAtOnce(amount, wall: wall, entry)
             } else {
-                return false
+                remaining = step.prepareSlotAtOnce(now: now, owner: owner, entry)
             }
-            guard _fastPath(remaining >= 0) else { return false }
-            let capacity = step.pointee.capacity
-            let documentIndex = UInt64(step.pointee.documentIndex)
-            // As `isTighter`, without signs: neither is below 0.
-            let mine = UInt64(bitPattern: remaining)
-                .multipliedFullWidth(by: UInt64(bitPattern: tightest.capacity))
-            let theirs = UInt64(bitPattern: tightest.remaining)
-                .multipliedFullWidth(by: UInt64(bitPattern: capacity))
-            let isTie = mine.high == theirs.high && mine.low == theirs.low
-            let isTighter =
-                mine.high == theirs.high ? mine.low < theirs.low : mine.high < theirs.high
-            if index == 0 || isTighter || isTie && documentIndex < tightest.documentIndex {
-                tightest = Tightest(
-                    step: index, remaining: remaining, capacity: capacity,
-                    documentIndex: documentIndex)
+            guard _fastPath(remaining >= 0) else { return Self.notAtOnce }
+            let capacity = UInt64(bitPattern: step.pointee.capacity)
+            let order = UInt64(step.pointee.documentIndex)
+            // As `isTighter`, without signs: none is below 0. An earlier limit wins a tie.
+            let mine = UInt128(UInt64(bitPattern: remaining)) &* UInt128(capacityOfTightest)
+            let theirs =
+                UInt128(tightest) &* UInt128(capacity) &+ (order < orderOfTightest ? 1 : 0)
+            if mine < theirs {
+                (tightest, capacityOfTightest) = (UInt64(bitPattern: remaining), capacity)
+                (orderOfTightest, stepOfTightest) = (order, number)
             }
-            index &+= 1
-        } while index < count
-        return true
+            step = (UnsafeMutableRawPointer(step) + ChargePlan.stepBytes)
+                .assumingMemoryBound(to: ChargeStep.self)
+            entry += 1
+            number &+= 1
+            left &-= 1
+        } while left != 0
+        return stepOfTightest &<< 56 | tightest
     }
 
     /// Swaps in what was prepared.
@@ -125,39 +143,56 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
     ) -> Int64 {
         let window = rolling
         let cells = RollingCells(record: pointee.record)
-        let epoch = window.pointee.epoch(at: now)
+        // The cell is found without the instant, so that it is read beside the clock.
+        var (epoch, slot) = knownCell
+        if _slowPath(!window.pointee.holds(epoch, now)) {
+            epoch = window.pointee.epoch(at: now)
+            slot = window.pointee.slot(ofEpoch: epoch)
+            knownCell = (epoch, slot)
+        }
         let base = cells.base.load()
-        let cell = cells.cell(window.pointee.slot(ofEpoch: epoch))
+        let cell = cells.cell(slot)
         let word = cell.load()
         let tag = SharedWord(pointee.record, at: KeyRecord.tag).load()
-        // Epoch and seal of the cell in one comparison.
-        let expected = epoch & RollingWindow.epochMask
-        guard
-            _fastPath(
-                tag == pointee.tag && cells.stamp.load() == epoch && base >> 42 == expected
-                    && word >> 41 == expected << 1)
-        else { return -1 }
-        let used = RollingWindow.sum(ofBase: base) &+ RollingWindow.count(ofCell: word)
+        // With the epoch that it should carry taken out of it, a word is the count in its low bits;
+        // an unsealed cell's has 41, the base's 42.
+        let sum = base ^ epoch &<< 42
+        let count = word ^ epoch &<< 42
+        let strange =
+            (sum | count &<< 1) &>> 42 | (tag ^ pointee.tag) | (cells.stamp.load() ^ epoch)
+        guard _fastPath(strange == 0) else { return -1 }
         prepared.set(
             cell, word, word &+ UInt64(bitPattern: amount), place: epoch, amount: amount)
-        return pointee.left(of: amount, used: used)
+        return pointee.left(of: amount, used: sum &+ count)
+    }
+
+    /// Epoch and slot of a cell; read and written in one word.
+    @inline(__always)
+    private var knownCell: (epoch: UInt64, slot: Int) {
+        get {
+            let word = hint.loadRelaxed()
+            return (word &>> 7, Int(truncatingIfNeeded: word & 0x7f))
+        }
+        nonmutating set {
+            hint.storeRelaxed(newValue.epoch &<< 7 | UInt64(truncatingIfNeeded: newValue.slot))
+        }
     }
 
     @inline(__always)
     fileprivate func prepareCalendarAtOnce(
-        _ amount: Int64, _ moment: ChargeMoment, _ prepared: UnsafeMutablePointer<PreparedCharge>
+        _ amount: Int64, wall: Int64, _ prepared: UnsafeMutablePointer<PreparedCharge>
     ) -> Int64 {
-        guard let cell = calendarCell, let window = cell.pointee.known(moment.wall) else {
-            return -1
-        }
+        guard let window = calendarCell.unsafelyUnwrapped.pointee.known(wall) else { return -1 }
+        let state = self.state
         let word = state.load()
+        // With the window's number taken out of it a word is the count; as one that is retired is
+        // above the largest count in whatever window.
+        let used = word ^ window.number &<< 42
         guard
             _fastPath(
-                isCurrent && word != CalendarWindow.retired
-                    && CalendarWindow.number(ofWord: word) == window.number
-                    && moment.wall &- window.start >= Int64(bitPattern: pointee.detail))
+                isCurrent && used <= CalendarWindow.largestCount
+                    && wall &- window.start >= Int64(bitPattern: pointee.detail))
         else { return -1 }
-        let used = CalendarWindow.count(ofWord: word)
         // The number above the count stays; the count stays within the limit.
         prepared.set(
             state, word, word &+ UInt64(bitPattern: amount), place: window.number, amount: amount)
@@ -166,19 +201,17 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
 
     @inline(__always)
     fileprivate func prepareSlotAtOnce(
-        _ moment: ChargeMoment, _ prepared: UnsafeMutablePointer<PreparedCharge>
+        now: Int64, owner: UInt64, _ prepared: UnsafeMutablePointer<PreparedCharge>
     ) -> Int64 {
-        let now = moment.now
         let array = leases
         let offset = Int(truncatingIfNeeded: hint.loadRelaxed())
-        guard _fastPath(pointee.parameters.2 == 0 && offset != 0) else { return -1 }
         let slot = array.slot(offset)
         let word = slot.load()
-        guard _fastPath(!LeaseSlots.isLive(word, now: now)),
-            let live = array.countAtOnce(limit: pointee.capacity, now: now)
-        else { return -1 }
+        let block = Int(truncatingIfNeeded: pointee.parameters.3)
+        let live = array.countAtOnce(block, now: now)
+        guard _fastPath(live >= 0 && !LeaseSlots.isLive(word, now: now)) else { return -1 }
         let claimed = LeaseSlots.word(
-            owner: moment.owner, generation: LeaseSlots.generation(of: word) &+ 1,
+            owner: owner, generation: LeaseSlots.generation(of: word) &+ 1,
             expiry: LeaseSlots.expiry(
                 now: now, leaseNanoseconds: Int64(bitPattern: pointee.detail)))
         prepared.set(
@@ -198,28 +231,39 @@ extension ChargeStep {
 }
 
 extension LeaseArray {
-    /// Leases live in a key of one block of up to 16 slots; nil: count another way.
+    /// Leases live in a key of one block of up to 16 slots; -1: count another way.
     @inline(__always)
-    fileprivate func countAtOnce(limit: Int64, now: Int64) -> Int64? {
-        let first = SharedWord(record, at: KeyRecord.firstBlock).loadRelaxed()
-        let block = Int(truncatingIfNeeded: first &<< 4)
+    fileprivate func countAtOnce(_ block: Int, now: Int64) -> Int64 {
         let count = slot(block &+ 8).loadRelaxed()
-        guard _fastPath(limit <= 16 && count <= 16 && slot(block).loadRelaxed() == 0) else {
-            return nil
-        }
+        guard _fastPath(count <= 16 && slot(block).loadRelaxed() == 0) else { return -1 }
         let slots = base + (block &+ KeyRecord.body)
         let end = slots + Int(truncatingIfNeeded: count &* 8)
         var all: UInt64 = 0
         var address = slots
+        while address + 24 < end {
+            let (first, second) = (SharedWord(address, at: 0), SharedWord(address, at: 8))
+            let (third, fourth) = (SharedWord(address, at: 16), SharedWord(address, at: 24))
+            all |= first.loadRelaxed() | second.loadRelaxed()
+            all |= third.loadRelaxed() | fourth.loadRelaxed()
+            address += 32
+        }
         while address < end {
             all |= SharedWord(address, at: 0).loadRelaxed()
             address += 8
         }
         // Nobody holds any: most often so where calls are short.
         if LeaseSlots.owner(of: all) == 0 { return 0 }
+        return countHeld(slots, end, now: now)
+    }
+
+    /// The same slot by slot.
+    @inline(__always)
+    private func countHeld(
+        _ slots: UnsafeMutableRawPointer, _ end: UnsafeMutableRawPointer, now: Int64
+    ) -> Int64 {
         let step = UInt64(bitPattern: now) >> LeaseSlots.expiryShift
         var live: Int64 = 0
-        address = slots
+        var address = slots
         while address < end {
             let word = SharedWord(address, at: 0).loadRelaxed()
             // As `LeaseSlots.isLive`, without a branch.
@@ -235,17 +279,4 @@ extension LeaseArray {
 extension Bool {
     @inline(__always)
     fileprivate var asBit: UInt8 { self ? 1 : 0 }
-}
-
-extension CostAmounts {
-    /// Writes the units of each count where a plan's count index finds them; nothing is extra.
-    @inline(__always)
-    fileprivate func write(to table: UnsafeMutablePointer<Int64>) {
-        table[0] = requests
-        table[1] = inputTokens
-        table[2] = outputTokens
-        let total = inputTokens.addingReportingOverflow(outputTokens)
-        table[3] = total.overflow ? .max : total.partialValue
-        table[4] = 1
-    }
 }
