@@ -215,8 +215,8 @@ package struct ChargePlan {
     /// Limits that may apply to one gate.
     package static let maximumSteps = 256
 
-    /// Second line of the head.
-    static let successorOffset = 64
+    /// Second line of the head: the successor, and whether every step's first charge was noted.
+    static var successorOffset: Int { 64 }
 }
 
 /// Address of a plan. The gate's storage owns the memory.
