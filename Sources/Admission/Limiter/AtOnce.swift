@@ -34,7 +34,8 @@ package enum AtOnce {
         let plan = ChargePlanReference(address)
         let charged = plan.chargeAtOnce(requests, inputTokens, 0)
         guard let limit = charged.limit else { return leave(token) }
-        record.fill(charged, of: limit.pointee, requests, inputTokens)
+        let asked = plan.head.pointee.countIndex == 0 ? requests : inputTokens
+        record.fill(charged, of: limit, asked: asked)
         InFlight.leave(token)
         return 0
     }
@@ -47,7 +48,26 @@ package enum AtOnce {
         leaving token: InFlight.Token
     ) -> UInt {
         let plan = ChargePlanReference(address)
-        let granted = plan.acquireAtOnce(requests, inputTokens, outputTokens)
+        guard _fastPath(plan.head.pointee.isPlainBucket) else {
+            return acquireFew(
+                plan, requests, inputTokens, outputTokens, into: record, leaving: token)
+        }
+        let granted = plan.acquireSingle(requests, inputTokens, outputTokens)
+        guard _fastPath(granted.permit != 0) else { return leave(token) }
+        let asked = plan.head.pointee.countIndex == 0 ? requests : inputTokens
+        record.fill(granted, of: plan.shared.address, asked: asked)
+        InFlight.leave(token)
+        return 0
+    }
+
+    /// Apart, so that neither way takes registers from the other.
+    @inline(never)
+    private static func acquireFew(
+        _ plan: ChargePlanReference, _ requests: Int64, _ inputTokens: Int64,
+        _ outputTokens: Int64, into record: UnsafeMutablePointer<DecisionRecord>,
+        leaving token: InFlight.Token
+    ) -> UInt {
+        let granted = plan.acquireFew(requests, inputTokens, outputTokens)
         guard _fastPath(granted.permit != 0) else { return leave(token) }
         let cost = CostAmounts(
             requests: requests, inputTokens: inputTokens, outputTokens: outputTokens,

@@ -28,16 +28,21 @@ extension ChargePlanReference {
         _ requests: Int64, _ inputTokens: Int64, _ outputTokens: Int64
     ) -> GrantedAtOnce {
         // Functions of their own keep each other's registers free.
-        if head.pointee.isPlainBucket {
-            return acquireSingle(requests, inputTokens, outputTokens)
-        }
-        guard _fastPath(head.pointee.isOfFewLimits) else { return .none }
-        return acquireFew(requests, inputTokens, outputTokens)
+        head.pointee.isPlainBucket
+            ? acquireAlone(requests, inputTokens, outputTokens)
+            : acquireFew(requests, inputTokens, outputTokens)
     }
 
-    /// The same of a plain bucket in force.
     @inline(never)
-    private func acquireSingle(
+    private func acquireAlone(
+        _ requests: Int64, _ inputTokens: Int64, _ outputTokens: Int64
+    ) -> GrantedAtOnce {
+        acquireSingle(requests, inputTokens, outputTokens)
+    }
+
+    /// The same of a plan that `isPlainBucket`.
+    @inline(__always)
+    func acquireSingle(
         _ requests: Int64, _ inputTokens: Int64, _ outputTokens: Int64
     ) -> GrantedAtOnce {
         let hot = self.hot
@@ -70,10 +75,11 @@ extension ChargePlanReference {
 
     /// The same of a few limits: see `prepareAtOnce`.
     @inline(never)
-    private func acquireFew(
+    func acquireFew(
         _ requests: Int64, _ inputTokens: Int64, _ outputTokens: Int64
     ) -> GrantedAtOnce {
-        withUnsafeTemporaryAllocation(byteCount: Room.bytes, alignment: 8) { buffer in
+        guard _fastPath(head.pointee.isOfFewLimits) else { return .none }
+        return withUnsafeTemporaryAllocation(byteCount: Room.bytes, alignment: 8) { buffer in
             // It is not empty.
             let room = Room(buffer.baseAddress.unsafelyUnwrapped)
             return acquireFew(requests, inputTokens, outputTokens, room)

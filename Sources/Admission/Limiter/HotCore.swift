@@ -135,14 +135,27 @@ extension UnsafeMutablePointer where Pointee == DecisionRecord {
     /// A charge of a single bucket, from what its limit's keys share.
     @inline(__always)
     func fill(
-        _ charged: ChargedAtOnce, of limit: SharedLimit, _ requests: Int64, _ inputTokens: Int64
+        _ charged: ChargedAtOnce, of limit: UnsafeMutablePointer<SharedLimit>, asked: Int64
     ) {
         fill(
-            now: charged.now, wall: charged.wall, permit: 0,
-            asked: limit.countIndex == 0 ? requests : inputTokens, remaining: charged.remaining)
-        pointee.limit = limit.capacity
-        pointee.policyName = limit.policyName
-        pointee.limitName = limit.limitName
+            now: charged.now, wall: charged.wall, permit: 0, asked: asked,
+            remaining: charged.remaining)
+        pointee.limit = limit.pointee.capacity
+        pointee.policyName = limit.pointee.policyName
+        pointee.limitName = limit.pointee.limitName
+    }
+
+    /// An admission by a single bucket.
+    @inline(__always)
+    func fill(
+        _ granted: GrantedAtOnce, of limit: UnsafeMutablePointer<SharedLimit>, asked: Int64
+    ) {
+        fill(
+            now: granted.now, wall: granted.wall, permit: granted.permit, asked: asked,
+            remaining: granted.remaining)
+        pointee.limit = limit.pointee.capacity
+        pointee.policyName = limit.pointee.policyName
+        pointee.limitName = limit.pointee.limitName
     }
 
     /// An admission with a permit.
@@ -225,7 +238,8 @@ extension ChargePlanReference {
             } else {
                 let charged = chargeAtOnce(cost.requests, cost.inputTokens, cost.outputTokens)
                 if let limit = charged.limit {
-                    record.fill(charged, of: limit.pointee, cost.requests, cost.inputTokens)
+                    let asked = limit.pointee.countIndex == 0 ? cost.requests : cost.inputTokens
+                    record.fill(charged, of: limit, asked: asked)
                     return 0
                 }
             }
