@@ -35,6 +35,8 @@ public struct Gate: @unchecked Sendable {
     public func tryAcquire(
         _ cost: borrowing Cost = Cost()
     ) throws(LimiterError) -> Decision {
+        // Inlined into the caller, whose last use of the gate this may be.
+        defer { withExtendedLifetime(self) {} }
         if _fastPath(cost.extra.isEmpty) {
             let granted = first.acquireAtOnce(
                 cost.requests, cost.inputTokens, cost.outputTokens)
@@ -84,6 +86,8 @@ public struct Gate: @unchecked Sendable {
     public func tryCharge(
         _ cost: borrowing Cost = Cost()
     ) throws(LimiterError) -> ChargeDecision {
+        // As in `tryAcquire`: the limit's facts are read behind the call.
+        defer { withExtendedLifetime(self) {} }
         if _fastPath(cost.extra.isEmpty) {
             let charged = chargeAtOnce(cost.requests, cost.inputTokens, cost.outputTokens)
             if let limit = charged.limit {
