@@ -47,7 +47,9 @@ public struct Binding: @unchecked Sendable {
     @usableFromInline let limitAddress: UnsafePointer<CChar>?
 
     /// How the decision was made.
-    public var storeMode: StoreMode { .memory }
+    public var storeMode: StoreMode {
+        limitAddress.flatMap { StoreMode(rawValue: InternedName.storeMode(of: $0)) } ?? .memory
+    }
     /// The policy's name; nil where no policy applies.
     public var policyName: String? { policyAddress.map { String(cString: $0) } }
     /// The limit's name; nil where no policy applies.

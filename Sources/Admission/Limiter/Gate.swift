@@ -215,7 +215,7 @@ extension ChargePlanReference {
     /// Whether the plan is that of the document in force.
     @inline(__always)
     var isInForce: Bool {
-        UInt32(truncatingIfNeeded: hot.pointee.loadVersion.loadRelaxed()) == head.pointee.version
+        UInt32(truncatingIfNeeded: hot.loadVersion.loadRelaxed()) == head.pointee.version
     }
 }
 
@@ -265,7 +265,7 @@ package final class GateStorage: Sendable {
         while let next = Self.successor(of: plan) { plan = next }
         let isInForce =
             plan.head.pointee.version
-            == UInt32(truncatingIfNeeded: core.hot.pointee.loadVersion.load())
+            == UInt32(truncatingIfNeeded: core.hot.loadVersion.load())
         if isInForce && plan != stale { return plan }
         let made = try core.makePlan(attributes)
         while !plan.successor.swap(0, UInt64(UInt(bitPattern: made.address))) {

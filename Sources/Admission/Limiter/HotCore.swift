@@ -2,8 +2,8 @@
 ///
 /// Owner: `LimiterCore`, which frees it when the last gate, permit and caller are gone.
 struct HotCore {
-    /// Compared with each plan's version.
-    let loadVersion: SharedWord
+    /// Address of what is compared with each plan's version; read through `loadVersion`.
+    fileprivate let loadVersionBits: UInt64
     let clock: StoreClock
     let permits: PermitTable
     /// `ProcessIdentity.word`, reached without its one-time initialisation.
@@ -20,6 +20,22 @@ struct HotCore {
     let isClosed: SharedWord
     /// Unowned: it owns this.
     let core: Unmanaged<LimiterCore>
+    /// `StoreMode.rawValue`.
+    let storeMode: Int32
+
+    init(_ store: SegmentStore, permits: PermitTable, core: LimiterCore) {
+        loadVersionBits = UInt64(UInt(bitPattern: store.segment.loadVersion.address))
+        clock = store.clock
+        self.permits = permits
+        identityWord = ProcessIdentity.word
+        retries = store.segment.retries
+        ownerIdentity = .makeOwned(0)
+        owner = .makeOwned(0)
+        heartbeatIdentity = .makeOwned(0)
+        isClosed = .makeOwned(0)
+        self.core = Unmanaged.passUnretained(core)
+        storeMode = store.mode.rawValue
+    }
 
     /// `ProcessIdentity.current()`.
     @inline(__always)
@@ -27,6 +43,33 @@ struct HotCore {
         let value = identityWord.loadRelaxed()
         return _fastPath(value != 0) ? value : ProcessIdentity.renew()
     }
+}
+
+extension UnsafeMutablePointer where Pointee == HotCore {
+    /// The word that each plan's version is compared with: the segment's, until the limiter is closed.
+    @inline(__always)
+    var loadVersion: SharedWord {
+        // Relaxed: either word makes a caller look at the other things anew.
+        let bits = loadVersionAddress.loadRelaxed()
+        // It is an address, never 0.
+        let address = UnsafeMutableRawPointer(bitPattern: UInt(truncatingIfNeeded: bits))
+        return SharedWord(address.unsafelyUnwrapped, at: 0)
+    }
+
+    /// Makes every plan stale, for this limiter alone: others may use the same segment.
+    func stopPlans() {
+        loadVersionAddress.storeRelaxed(UInt64(UInt(bitPattern: Self.closedVersion.address)))
+    }
+
+    @inline(__always)
+    private var loadVersionAddress: SharedWord { SharedWord(UnsafeMutableRawPointer(self), at: 0) }
+
+    /// No plan has this version: a segment's begins at 1.
+    private static var closedVersion: SharedWord { ClosedVersion.word }
+}
+
+private enum ClosedVersion {
+    static let word = SharedWord.makeImmortal(0)
 }
 
 /// A decision as plain data, in the layout of C's `admission_decision`: written field by field,
@@ -71,7 +114,7 @@ extension ChargePlanReference {
         let wall = result.now &+ result.wallOffset
         record.pointee.decidedAtNanoseconds = result.now
         record.pointee.decidedAtUnixNanoseconds = wall
-        record.pointee.storeMode = StoreMode.memory.rawValue
+        record.pointee.storeMode = hot.pointee.storeMode
         record.pointee.asked = result.asked
         record.pointee.remaining = result.remaining
         if _fastPath(result.step >= 0) {
@@ -122,7 +165,6 @@ extension UnsafeMutablePointer where Pointee == DecisionRecord {
     private func fill(now: Int64, wall: Int64, permit: UInt64, asked: Int64, remaining: Int64) {
         pointee.outcome = 1
         pointee.reason = 0
-        pointee.storeMode = StoreMode.memory.rawValue
         pointee.permit = permit
         pointee.retryAfterNanoseconds = 0
         pointee.predictedStartUnixNanoseconds = wall
@@ -130,6 +172,13 @@ extension UnsafeMutablePointer where Pointee == DecisionRecord {
         pointee.decidedAtUnixNanoseconds = wall
         pointee.asked = asked
         pointee.remaining = remaining
+    }
+
+    @inline(__always)
+    private func fill(limitName: UnsafePointer<CChar>?) {
+        pointee.limitName = limitName
+        // Every limit has a name.
+        pointee.storeMode = InternedName.storeMode(of: limitName.unsafelyUnwrapped)
     }
 
     /// A charge of a single bucket, from what its limit's keys share.
@@ -140,9 +189,9 @@ extension UnsafeMutablePointer where Pointee == DecisionRecord {
         fill(
             now: charged.now, wall: charged.wall, permit: 0, asked: asked,
             remaining: charged.remaining)
+        fill(limitName: limit.pointee.limitName)
         pointee.limit = limit.pointee.capacity
         pointee.policyName = limit.pointee.policyName
-        pointee.limitName = limit.pointee.limitName
     }
 
     /// An admission by a single bucket.
@@ -153,9 +202,9 @@ extension UnsafeMutablePointer where Pointee == DecisionRecord {
         fill(
             now: granted.now, wall: granted.wall, permit: granted.permit, asked: asked,
             remaining: granted.remaining)
+        fill(limitName: limit.pointee.limitName)
         pointee.limit = limit.pointee.capacity
         pointee.policyName = limit.pointee.policyName
-        pointee.limitName = limit.pointee.limitName
     }
 
     /// An admission with a permit.
@@ -167,9 +216,9 @@ extension UnsafeMutablePointer where Pointee == DecisionRecord {
         fill(
             now: granted.now, wall: granted.wall, permit: granted.permit,
             asked: cost.amount(ofCount: facts.countIndex), remaining: granted.remaining)
+        fill(limitName: facts.limitName)
         pointee.limit = facts.capacity
         pointee.policyName = facts.policyName
-        pointee.limitName = facts.limitName
     }
 }
 

@@ -70,22 +70,16 @@ package final class LimiterCore: @unchecked Sendable {
         }
         hot = UnsafeMutablePointer<HotCore>.allocate(capacity: 1)
         hot.initialize(
-            to: HotCore(
-                loadVersion: store.segment.loadVersion, clock: store.clock, permits: permits,
-                identityWord: ProcessIdentity.word,
-                retries: store.segment.retries,
-                ownerIdentity: .makeOwned(0), owner: .makeOwned(0),
-                heartbeatIdentity: .makeOwned(0),
-                isClosed: .makeOwned(0), core: Unmanaged.passUnretained(self)))
+            to: HotCore(store, permits: permits, core: self))
         store.stampTimes()
-        if let name = store.segment.unprovenFileSystem {
-            report(.fileSystemUnproven, "\(url) lies on \(name), on which nobody has tried a store")
-        }
         if manual != nil { store.segment.watch.looksAtEachClaim() }
         do throws(StoreError) {
             try requireOwner()
         } catch {
             throw LimiterError(error)
+        }
+        if let name = store.segment.unprovenFileSystem {
+            report(.fileSystemUnproven, "\(url) lies on \(name), where nobody has tried a store")
         }
         // What processes held that died while nobody was here.
         store.segment.reclaimDead(now: store.clock.now())
@@ -171,7 +165,7 @@ extension LimiterCore {
             throw LimiterError(StoreError.replaced(path: store.segment.path ?? ""))
         }
         // The version before the document: a load in between makes the plan stale, not wrong.
-        let version = hot.pointee.loadVersion.load()
+        let version = hot.loadVersion.load()
         let loaded = state.withLock { $0.loaded }
         let matches: [ScopeMatch]
         do throws(PolicyTable.Fault) {

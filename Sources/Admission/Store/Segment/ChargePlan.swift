@@ -36,8 +36,9 @@ package final class LimitNotes: Sendable {
     ) {
         self.definition = definition
         self.clock = clock
-        self.policyName = InternedName(policyName)
-        limitName = InternedName(limit.name)
+        let mode: StoreMode = definition.segment.isShared ? .file : .memory
+        self.policyName = InternedName(policyName, mode: mode)
+        limitName = InternedName(limit.name, mode: mode)
         self.limit = limit
         self.attributeNames = attributeNames
         self.parameterNumber = parameterNumber
@@ -348,21 +349,29 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
     }
 }
 
-/// A name with an address of its own for C: one copy per distinct name in the process, never freed.
+/// A name with an address of its own for C: one copy per distinct name and kind of store in the
+/// process, never freed. In front of the bytes stands which kind of store it was made for, so that
+/// a decision that has a limit's name has its store's mode.
 package struct InternedName: @unchecked Sendable {
     // Unchecked: an address of bytes that are never written again nor freed.
     package let address: UnsafePointer<CChar>
 
     private static let table = ForkableLock<[[UInt8]: UInt]>([:], rank: .names)
 
-    package init(_ name: String) {
+    package init(_ name: String, mode: StoreMode = .memory) {
         let bits = Self.table.withLock { table -> UInt in
-            let key = Array(name.utf8)
+            let key = [UInt8(truncatingIfNeeded: mode.rawValue)] + Array(name.utf8)
             if let known = table[key] { return known }
-            var bytes = Array(name.utf8CString)
-            let copy = UnsafeMutablePointer<CChar>.allocate(capacity: bytes.count)
-            copy.initialize(from: &bytes, count: bytes.count)
-            let bits = UInt(bitPattern: copy)
+            let bytes = Array(name.utf8CString)
+            let copy = UnsafeMutableRawPointer.allocate(
+                byteCount: Self.prefix + bytes.count, alignment: 8)
+            copy.storeBytes(of: mode.rawValue, as: Int32.self)
+            bytes.withUnsafeBytes { bytes in
+                if let start = bytes.baseAddress {
+                    (copy + Self.prefix).copyMemory(from: start, byteCount: bytes.count)
+                }
+            }
+            let bits = UInt(bitPattern: copy + Self.prefix)
             table[key] = bits
             return bits
         }
@@ -370,5 +379,13 @@ package struct InternedName: @unchecked Sendable {
             preconditionFailure("a name's address is never nil")
         }
         self.address = address
+    }
+
+    private static var prefix: Int { 8 }
+
+    /// `StoreMode.rawValue` of the store that an interned name was made for.
+    @inline(__always)
+    static func storeMode(of name: UnsafePointer<CChar>) -> Int32 {
+        UnsafeRawPointer(name).load(fromByteOffset: -prefix, as: Int32.self)
     }
 }
