@@ -13,6 +13,11 @@ package enum AtOnce {
         gate.storage.first.address
     }
 
+    /// What `charge` and `acquire` touch last: worth a prefetch before the address is known.
+    package static func nearest(of gate: Gate) -> UnsafeRawPointer {
+        gate.storage.first.nearest
+    }
+
     /// What `end` takes; good while the limiter lives.
     package static func address(of limiter: Limiter) -> UnsafeMutableRawPointer {
         UnsafeMutableRawPointer(limiter.core.hot)

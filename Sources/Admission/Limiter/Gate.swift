@@ -1,3 +1,4 @@
+import CCounter
 import Synchronization
 
 /// The prepared form of one attribute set: what callers acquire from.
@@ -17,10 +18,14 @@ public struct Gate: @unchecked Sendable {
     private let anchor: GateAnchor
     /// The plan that the gate was opened with; its successors hang on it.
     private let first: ChargePlanReference
+    /// What the first plan's charge is going to touch, known before the anchor is read; see
+    /// `ChargePlanReference.nearest`.
+    private let nearest: UnsafeRawPointer
 
     init(_ storage: GateStorage) {
         anchor = GateAnchor.make(storage)
         first = storage.first
+        nearest = storage.first.nearest
     }
 
     var storage: GateStorage { anchor.header }
@@ -95,6 +100,7 @@ public struct Gate: @unchecked Sendable {
     public func tryCharge(
         _ cost: borrowing Cost = Cost()
     ) throws(LimiterError) -> ChargeDecision {
+        admission_prefetch(nearest)
         let near = anchor.plan
         if _fastPath(cost.extra.isEmpty && near.isInForce && near.isPlainBucket),
             let result = near.chargeSingle(CostAmounts(withoutExtra: cost))

@@ -228,6 +228,10 @@ package struct ChargePlanReference: @unchecked Sendable, Equatable {
         SharedLimitReference(head.pointee.shared.unsafelyUnwrapped)  // set with `isSingleBucket`
     }
 
+    /// The record of the single bucket, for who can ask the processor for it before it reads the
+    /// head. Of other plans an address that nobody needs.
+    package var nearest: UnsafeRawPointer { UnsafeRawPointer(head.pointee.record) }
+
     /// Memory for a plan, or nil when the system has none.
     package static func allocate(stepCount: Int, textBytes: Int) -> ChargePlanReference? {
         let bytes = ChargePlan.headBytes + stepCount * ChargePlan.stepBytes + textBytes
