@@ -10,7 +10,7 @@ import Synchronization
 package enum AtOnce {
     /// What `charge` and `acquire` take; good while the gate lives.
     package static func address(of gate: Gate) -> UnsafeMutableRawPointer {
-        gate.storage.first.address
+        Unmanaged.passUnretained(gate.storage).toOpaque()
     }
 
     /// What `charge` and `acquire` touch last: worth a prefetch before the address is known.
@@ -36,7 +36,7 @@ package enum AtOnce {
         _ address: UnsafeMutableRawPointer, requests: Int64, inputTokens: Int64,
         into record: UnsafeMutablePointer<DecisionRecord>, leaving token: InFlight.Token
     ) -> UInt {
-        let plan = ChargePlanReference(address)
+        let plan = storage(address).near
         guard _fastPath(plan.isInForce && plan.isPlainBucket) else { return leave(token) }
         let amount = plan.head.pointee.countIndex == 0 ? requests : inputTokens
         guard let prepared = plan.prepareSingle(amount),
@@ -54,7 +54,7 @@ package enum AtOnce {
         outputTokens: Int64, into record: UnsafeMutablePointer<DecisionRecord>,
         leaving token: InFlight.Token
     ) -> UInt {
-        let plan = ChargePlanReference(address)
+        let plan = storage(address).first
         guard _fastPath(plan.isInForce && plan.isPlainBucket) else { return leave(token) }
         let cost = CostAmounts(
             requests: requests, inputTokens: inputTokens, outputTokens: outputTokens,
@@ -63,6 +63,12 @@ package enum AtOnce {
         plan.fillSingle(record, result, permit: permit)
         InFlight.leave(token)
         return 0
+    }
+
+    /// The gate's storage, which the caller keeps alive.
+    @inline(__always)
+    private static func storage(_ address: UnsafeMutableRawPointer) -> GateStorage {
+        Unmanaged<GateStorage>.fromOpaque(address)._withUnsafeGuaranteedRef { $0 }
     }
 
     @inline(never)

@@ -107,7 +107,7 @@ public final class Limiter: Sendable {
     ///   `tooManyLimits`, `keyTableFull`, `closed`.
     /// - Complexity: O(policies); under a microsecond for one policy on a key that exists.
     public func gate(_ attributes: [Attribute]) throws(LimiterError) -> Gate {
-        Gate(try GateStorage(core: core, attributes: attributes))
+        Gate(try GateStorage.make(core: core, attributes: attributes))
     }
 
     /// Prepares a gate for a set of attributes written as a dictionary literal.

@@ -78,9 +78,7 @@ package final class LimiterCore: @unchecked Sendable {
 
     deinit {
         Heartbeat.shared.remove(self)
-        state.withLock { state in
-            for plan in state.retiredPlans { plan.free() }
-        }
+        for plan in state.withLock({ $0.retiredPlans }) { store.free(plan) }
         hot.pointee.permits.unmap()
         for word in [
             hot.pointee.ownerIdentity, hot.pointee.owner, hot.pointee.heartbeatIdentity,
@@ -135,7 +133,11 @@ package final class LimiterCore: @unchecked Sendable {
 /// Plans and their end.
 extension LimiterCore {
     /// Makes the plan of a set of attributes under the document in force.
-    func makePlan(_ attributes: [Attribute]) throws(LimiterError) -> ChargePlanReference {
+    ///
+    /// - Parameter isFirst: the plan is a gate's first, which keeps the attributes.
+    func makePlan(
+        _ attributes: [Attribute], isFirst: Bool = false
+    ) throws(LimiterError) -> ChargePlanReference {
         try checkOpen()
         // The version before the document: a load in between makes the plan stale, not wrong.
         let version = hot.pointee.loadVersion.load()
@@ -149,7 +151,7 @@ extension LimiterCore {
         do throws(SegmentStore.PlanFault) {
             return try store.makePlan(
                 loaded.limits, matches: matches, version: version,
-                core: UnsafeMutableRawPointer(hot))
+                core: UnsafeMutableRawPointer(hot), keeping: isFirst ? attributes : [])
         } catch {
             throw LimiterError(error)
         }
@@ -173,7 +175,7 @@ extension LimiterCore {
             state.sweepAt = max(Self.retiredPlansBound, state.retiredPlans.count * 2)
             return freed
         }
-        for plan in freed { plan.free() }
+        for plan in freed { store.free(plan) }
     }
 }
 
