@@ -28,21 +28,23 @@ extension ChargePlanReference {
         _ requests: Int64, _ inputTokens: Int64, _ outputTokens: Int64
     ) -> GrantedAtOnce {
         // Functions of their own keep each other's registers free.
-        guard _fastPath(isInForce && head.pointee.isPlainBucket) else {
-            return acquireFew(requests, inputTokens, outputTokens)
+        if head.pointee.isPlainBucket {
+            return acquireSingle(requests, inputTokens, outputTokens)
         }
-        return acquireSingle(requests, inputTokens, outputTokens)
+        guard _fastPath(head.pointee.isOfFewLimits) else { return .none }
+        return acquireFew(requests, inputTokens, outputTokens)
     }
 
     /// The same of a plain bucket in force.
-    @inline(__always)
+    @inline(never)
     private func acquireSingle(
         _ requests: Int64, _ inputTokens: Int64, _ outputTokens: Int64
     ) -> GrantedAtOnce {
         let hot = self.hot
         let amount = head.pointee.countIndex == 0 ? requests : inputTokens
         let identity = hot.pointee.identityWord.loadRelaxed()
-        guard _fastPath(identity != 0 && requests | inputTokens | outputTokens >= 0),
+        guard
+            _fastPath(isInForce && identity != 0 && requests | inputTokens | outputTokens >= 0),
             let prepared = prepareSingle(amount),
             let slot = hot.pointee.permits.claimAtOnce(shelf: 0)
         else { return .none }
@@ -71,68 +73,60 @@ extension ChargePlanReference {
     private func acquireFew(
         _ requests: Int64, _ inputTokens: Int64, _ outputTokens: Int64
     ) -> GrantedAtOnce {
-        guard _fastPath(isInForce && head.pointee.isOfFewLimits) else { return .none }
-        return withUnsafeTemporaryAllocation(
-            of: PreparedCharge.self, capacity: Self.roomAtOnce
-        ) { buffer in
-            // Its capacity is not 0.
-            acquireFew(requests, inputTokens, outputTokens, buffer.baseAddress.unsafelyUnwrapped)
+        withUnsafeTemporaryAllocation(byteCount: Room.bytes, alignment: 8) { buffer in
+            // It is not empty.
+            let room = Room(buffer.baseAddress.unsafelyUnwrapped)
+            return acquireFew(requests, inputTokens, outputTokens, room)
         }
     }
 
     /// Apart from the allocation, whose closure would else be a function with captures in memory.
     @inline(never)
     private func acquireFew(
-        _ requests: Int64, _ inputTokens: Int64, _ outputTokens: Int64,
-        _ prepared: UnsafeMutablePointer<PreparedCharge>
+        _ requests: Int64, _ inputTokens: Int64, _ outputTokens: Int64, _ room: Room
     ) -> GrantedAtOnce {
         let hot = self.hot
         let count = stepCount
         let identity = hot.pointee.identityWord.loadRelaxed()
         let holdsLease = head.pointee.hasConcurrency
+        // A heartbeat begins behind the owner's number.
         guard
             _fastPath(
-                identity != 0 && requests | inputTokens | outputTokens >= 0
-                    && hot.pointee.ownerIdentity.loadRelaxed() == identity
+                isInForce && identity != 0 && requests | inputTokens | outputTokens >= 0
                     && (!holdsLease || hot.pointee.heartbeatIdentity.loadRelaxed() == identity)),
-            let time = CounterClock.shared.nanosecondsByAnchor()
-        else { return .none }
-        let now = time &+ head.pointee.steadyOffset
-        let wall = time &+ CounterClock.shared.wallOffsetNanoseconds()
-        let owner = hot.pointee.owner.loadRelaxed()
-        Self.write(requests, inputTokens, outputTokens, behind: prepared)
-        let tightest = prepareAtOnce(now: now, wall: wall, owner: owner, prepared)
-        let first = prepared.pointee.exchange
-        guard _fastPath(tightest != Self.notAtOnce),
+            // In front of the clock, whose reading hides the swap.
             let slot = hot.pointee.permits.claimAtOnce(shelf: 0)
         else { return .none }
-        let done = swapAll(prepared, first: first, count: count)
-        let charges = slot.charges
-        guard _fastPath(done == count && (!holdsLease || step(0).keepsClaim())) else {
-            undo(prepared, slot, done: done)
+        guard let time = CounterClock.shared.nanosecondsByAnchor() else {
+            slot.cancel()
             return .none
         }
-        var index = 0
-        repeat {
-            prepared[index].noteFirst(charges + index)
-            index &+= 1
-        } while index < count
+        let now = time &+ head.pointee.steadyOffset
+        let wall = time &+ CounterClock.shared.wallOffsetNanoseconds()
+        room.write(requests, inputTokens, outputTokens)
+        let tightest = prepareAtOnce(
+            now: now, wall: wall, owner: hot.pointee.owner.loadRelaxed(), room, slot.charges)
+        guard _fastPath(tightest != Self.notAtOnce) else {
+            slot.cancel()
+            return .none
+        }
+        let leaseWord = holdsLease ? room.swaps.pointee.word : nil
+        let done = swapAll(room, count: count)
+        guard _fastPath(done == count && (!holdsLease || step(0).keepsClaim())) else {
+            undo(slot, done: done)
+            return .none
+        }
         let cost = CostAmounts(
             requests: requests, inputTokens: inputTokens, outputTokens: outputTokens,
             extra: UnsafeBufferPointer(start: nil, count: 0))
-        slot.keep(
-            cost, plan: address, acquiredAt: now, identity: identity,
-            lease: holdsLease ? prepared.pointee.word : nil)
+        slot.keep(cost, plan: address, acquiredAt: now, identity: identity, lease: leaseWord)
         slot.open()
         return GrantedAtOnce(permit: slot.id, now: now, wall: wall, tightest: tightest)
     }
 
     /// Gives back what was swapped in before another writer was met.
     @inline(never)
-    private func undo(
-        _ prepared: UnsafeMutablePointer<PreparedCharge>, _ slot: PermitSlot, done: Int
-    ) {
-        for index in 0..<done { prepared[index].note(slot.charges + index) }
+    private func undo(_ slot: PermitSlot, done: Int) {
         giveBack(slot.charges, upTo: done, clock: hot.pointee.clock)
         if done < stepCount { step(done).countRetry() }
         slot.cancel()

@@ -356,7 +356,11 @@ extension PermitTable {
         let shelfIndex = Int(truncatingIfNeeded: id >> 22 & 3)
         let generation = (id & ~Self.codeMask) ^ turn
         guard index < capacity, generation != 0 else { return nil }
-        return slot(shelfIndex, index, openWord: generation | Self.open)
+        // Apart, so that the common shelf is not found by selections.
+        if _fastPath(shelfIndex == 0) {
+            return slot(of: first, 0, index, openWord: generation | Self.open)
+        }
+        return slot(of: shelves[shelfIndex], shelfIndex, index, openWord: generation | Self.open)
     }
 
     /// Calls `body` for every open or busy slot with its state word; not for those that decisions

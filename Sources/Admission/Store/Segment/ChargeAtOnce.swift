@@ -8,29 +8,33 @@ extension ChargePlanReference {
     /// Steps that it takes on: as many as a permit of the first shelf holds.
     package static var maximumAtOnce: Int { 4 }
 
-    /// Entries of scratch memory: one a step, and one as a table of the cost's counts.
-    static var roomAtOnce: Int { maximumAtOnce + 1 }
+    /// Scratch memory of a decision: the swaps, and behind them the cost's amounts by count.
+    struct Room {
+        let swaps: UnsafeMutablePointer<Exchange>
 
-    /// Writes the units of each count where a plan's count index finds them; nothing is extra.
-    @inline(__always)
-    static func write(
-        _ requests: Int64, _ inputTokens: Int64, _ outputTokens: Int64,
-        behind prepared: UnsafeMutablePointer<PreparedCharge>
-    ) {
-        let table = amounts(behind: prepared)
-        table[0] = requests
-        table[1] = inputTokens
-        table[2] = outputTokens
-        let total = inputTokens.addingReportingOverflow(outputTokens)
-        table[3] = total.overflow ? .max : total.partialValue
-        table[4] = 1
-    }
+        /// Bytes of it.
+        static var bytes: Int { 3 * 8 * maximumAtOnce + 5 * 8 }
 
-    @inline(__always)
-    private static func amounts(
-        behind prepared: UnsafeMutablePointer<PreparedCharge>
-    ) -> UnsafeMutablePointer<Int64> {
-        UnsafeMutableRawPointer(prepared + maximumAtOnce).assumingMemoryBound(to: Int64.self)
+        /// Of `bytes` bytes, aligned for words.
+        @inline(__always)
+        init(_ memory: UnsafeMutableRawPointer) {
+            swaps = memory.assumingMemoryBound(to: Exchange.self)
+        }
+
+        @inline(__always)
+        var amounts: UnsafeMutableRawPointer { UnsafeMutableRawPointer(swaps + maximumAtOnce) }
+
+        /// Writes the units of each count where a plan's count index finds them; nothing is extra.
+        @inline(__always)
+        func write(_ requests: Int64, _ inputTokens: Int64, _ outputTokens: Int64) {
+            let table = amounts.assumingMemoryBound(to: Int64.self)
+            table[0] = requests
+            table[1] = inputTokens
+            table[2] = outputTokens
+            let total = inputTokens.addingReportingOverflow(outputTokens)
+            table[3] = total.overflow ? .max : total.partialValue
+            table[4] = 1
+        }
     }
 
     /// What `prepareAtOnce` says when the general way has to be taken.
@@ -43,23 +47,23 @@ extension ChargePlanReference {
     /// - Parameters:
     ///   - now: steady nanoseconds.
     ///   - wall: wall nanoseconds.
-    ///   - prepared: room for `roomAtOnce` entries, with the cost's amounts written behind.
+    ///   - room: with the cost's amounts; the swaps are written.
+    ///   - charges: written; what a permit keeps of each swap.
     /// - Returns: `step:8 | remaining:56` of the limit that an admission speaks of, or `notAtOnce`.
     @inline(__always)
     func prepareAtOnce(
-        now: Int64, wall: Int64, owner: UInt64, _ prepared: UnsafeMutablePointer<PreparedCharge>
+        now: Int64, wall: Int64, owner: UInt64, _ room: Room,
+        _ charges: UnsafeMutablePointer<StepCharge>
     ) -> UInt64 {
-        let amounts = UnsafeMutableRawPointer(Self.amounts(behind: prepared))
-        var step = step(0)
-        var entry = prepared
-        var left = stepCount
-        // An infinite share, which every limit's is below.
-        var (tightest, capacityOfTightest): (UInt64, UInt64) = (1, 0)
-        var (orderOfTightest, stepOfTightest): (UInt64, UInt64) = (0, 0)
-        var number: UInt64 = 0
+        let first = step(0)
+        let end = step(stepCount)
+        var step = first
+        var entry = AtOnceEntry(exchange: room.swaps, charge: charges)
+        var tightest = first
+        var remainingOfTightest: UInt64 = 0
         repeat {
             let offset = Int(truncatingIfNeeded: step.pointee.countIndex) &* 8
-            let amount = amounts.load(fromByteOffset: offset, as: Int64.self)
+            let amount = room.amounts.load(fromByteOffset: offset, as: Int64.self)
             guard _fastPath(step.isNoted || amount == 0) else { return Self.notAtOnce }
             let kind = step.pointee.kind
             let remaining: Int64
@@ -71,67 +75,72 @@ extension ChargePlanReference {
                 remaining = step.prepareSlotAtOnce(now: now, owner: owner, entry)
             }
             guard _fastPath(remaining >= 0) else { return Self.notAtOnce }
-            let capacity = UInt64(bitPattern: step.pointee.capacity)
-            let order = UInt64(step.pointee.documentIndex)
-            // As `isTighter`, without signs: none is below 0. An earlier limit wins a tie.
-            let mine = UInt128(UInt64(bitPattern: remaining)) &* UInt128(capacityOfTightest)
-            let theirs =
-                UInt128(tightest) &* UInt128(capacity) &+ (order < orderOfTightest ? 1 : 0)
-            if mine < theirs {
-                (tightest, capacityOfTightest) = (UInt64(bitPattern: remaining), capacity)
-                (orderOfTightest, stepOfTightest) = (order, number)
+            let left = UInt64(bitPattern: remaining)
+            if step == first || step.isTighterAtOnce(left, than: tightest, remainingOfTightest) {
+                (tightest, remainingOfTightest) = (step, left)
             }
-            step = (UnsafeMutableRawPointer(step) + ChargePlan.stepBytes)
-                .assumingMemoryBound(to: ChargeStep.self)
-            entry += 1
-            number &+= 1
-            left &-= 1
-        } while left != 0
-        return stepOfTightest &<< 56 | tightest
+            step = step.next
+            entry.advance()
+        } while step != end
+        let bytes = UnsafeMutableRawPointer(tightest) - UnsafeMutableRawPointer(first)
+        let number = UInt64(truncatingIfNeeded: bytes) / UInt64(ChargePlan.stepBytes)
+        return number &<< 56 | remainingOfTightest
     }
 
     /// Swaps in what was prepared.
     ///
-    /// - Parameter first: the first entry, read before whatever was swapped last.
     /// - Returns: how many steps were booked.
     @inline(__always)
-    func swapAll(
-        _ prepared: UnsafeMutablePointer<PreparedCharge>,
-        first: (SharedWord, UInt64, UInt64), count: Int
-    ) -> Int {
+    func swapAll(_ room: Room, count: Int) -> Int {
         var index = 0
-        // The next entry is read before the swap.
-        var (word, expected, desired) = first
+        // The next entry is read before the swap; the one behind the last are the amounts.
+        var entry = room.swaps.pointee
         while true {
-            let next = index &+ 1
-            let (nextWord, nextExpected, nextDesired) =
-                prepared[next < count ? next : index].exchange
-            guard _fastPath(expected == desired || word.swap(expected, desired)) else {
-                return index
-            }
-            index = next
+            let next = room.swaps[index &+ 1]
+            guard
+                _fastPath(
+                    entry.expected == entry.desired
+                        || entry.word.swap(entry.expected, entry.desired))
+            else { return index }
+            index &+= 1
             if index == count { return count }
-            (word, expected, desired) = (nextWord, nextExpected, nextDesired)
+            entry = next
         }
     }
 }
 
-extension PreparedCharge {
-    @inline(__always)
-    var exchange: (SharedWord, UInt64, UInt64) { (word, expected, desired) }
+/// One swap that would charge a step: what was read, and what is to stand there; the same for a
+/// cost of 0, which swaps nothing.
+struct Exchange {
+    var word: SharedWord
+    var expected: UInt64
+    var desired: UInt64
 }
 
-extension UnsafeMutablePointer where Pointee == PreparedCharge {
-    /// In place, word by word: a copy of the whole would be read before its words have arrived.
+/// Where a step that is prepared at once is written down.
+private struct AtOnceEntry {
+    var exchange: UnsafeMutablePointer<Exchange>
+    var charge: UnsafeMutablePointer<StepCharge>
+
     @inline(__always)
-    fileprivate func set(
+    mutating func advance() {
+        exchange += 1
+        charge += 1
+    }
+
+    /// In place, word by word: a copy of the whole would be read before its words have arrived.
+    /// The place of later additions stays, of which the amount says that there are none.
+    @inline(__always)
+    func set(
         _ word: SharedWord, _ expected: UInt64, _ desired: UInt64, place: UInt64, amount: Int64
     ) {
-        pointee.word = word
-        pointee.expected = expected
-        pointee.desired = desired
-        pointee.place = place
-        pointee.amount = amount
+        exchange.pointee.word = word
+        exchange.pointee.expected = expected
+        exchange.pointee.desired = desired
+        charge.pointee.amount = amount
+        charge.pointee.place = place
+        charge.pointee.laterAmount = 0
+        charge.pointee.total = amount
     }
 }
 
@@ -139,7 +148,7 @@ extension UnsafeMutablePointer where Pointee == PreparedCharge {
 extension UnsafeMutablePointer where Pointee == ChargeStep {
     @inline(__always)
     fileprivate func prepareRollingAtOnce(
-        _ amount: Int64, now: Int64, _ prepared: UnsafeMutablePointer<PreparedCharge>
+        _ amount: Int64, now: Int64, _ entry: AtOnceEntry
     ) -> Int64 {
         let window = rolling
         let cells = RollingCells(record: pointee.record)
@@ -161,9 +170,28 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
         let strange =
             (sum | count &<< 1) &>> 42 | (tag ^ pointee.tag) | (cells.stamp.load() ^ epoch)
         guard _fastPath(strange == 0) else { return -1 }
-        prepared.set(
+        entry.set(
             cell, word, word &+ UInt64(bitPattern: amount), place: epoch, amount: amount)
         return pointee.left(of: amount, used: sum &+ count)
+    }
+
+    /// The step behind this one.
+    @inline(__always)
+    fileprivate var next: UnsafeMutablePointer<ChargeStep> {
+        (UnsafeMutableRawPointer(self) + ChargePlan.stepBytes)
+            .assumingMemoryBound(to: ChargeStep.self)
+    }
+
+    /// As `isTighter`, without signs: none is below 0.
+    @inline(__always)
+    fileprivate func isTighterAtOnce(
+        _ left: UInt64, than other: UnsafeMutablePointer<ChargeStep>, _ otherLeft: UInt64
+    ) -> Bool {
+        let mine = UInt128(left) &* UInt128(UInt64(bitPattern: other.pointee.capacity))
+        let theirs = UInt128(otherLeft) &* UInt128(UInt64(bitPattern: pointee.capacity))
+        // An earlier limit of the document wins a tie.
+        let isEarlier = pointee.documentIndex < other.pointee.documentIndex
+        return mine < theirs &+ (isEarlier ? 1 : 0)
     }
 
     /// Epoch and slot of a cell; read and written in one word.
@@ -180,7 +208,7 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
 
     @inline(__always)
     fileprivate func prepareCalendarAtOnce(
-        _ amount: Int64, wall: Int64, _ prepared: UnsafeMutablePointer<PreparedCharge>
+        _ amount: Int64, wall: Int64, _ entry: AtOnceEntry
     ) -> Int64 {
         guard let window = calendarCell.unsafelyUnwrapped.pointee.known(wall) else { return -1 }
         let state = self.state
@@ -194,14 +222,14 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
                     && wall &- window.start >= Int64(bitPattern: pointee.detail))
         else { return -1 }
         // The number above the count stays; the count stays within the limit.
-        prepared.set(
+        entry.set(
             state, word, word &+ UInt64(bitPattern: amount), place: window.number, amount: amount)
         return pointee.left(of: amount, used: used)
     }
 
     @inline(__always)
     fileprivate func prepareSlotAtOnce(
-        now: Int64, owner: UInt64, _ prepared: UnsafeMutablePointer<PreparedCharge>
+        now: Int64, owner: UInt64, _ entry: AtOnceEntry
     ) -> Int64 {
         let array = leases
         let offset = Int(truncatingIfNeeded: hint.loadRelaxed())
@@ -214,7 +242,7 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
             owner: owner, generation: LeaseSlots.generation(of: word) &+ 1,
             expiry: LeaseSlots.expiry(
                 now: now, leaseNanoseconds: Int64(bitPattern: pointee.detail)))
-        prepared.set(
+        entry.set(
             slot, word, claimed, place: UInt64(truncatingIfNeeded: offset),
             amount: Int64(bitPattern: claimed))
         return Swift.max(0, pointee.capacity &- live &- 1)
