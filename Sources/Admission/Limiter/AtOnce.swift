@@ -36,18 +36,14 @@ package enum AtOnce {
         _ address: UnsafeMutableRawPointer, requests: Int64, inputTokens: Int64,
         into record: UnsafeMutablePointer<DecisionRecord>, leaving token: InFlight.Token
     ) -> UInt {
-        let plan = storage(address).near
-        guard _fastPath(plan.isInForce && plan.isPlainBucket) else { return leave(token) }
-        let amount = plan.head.pointee.countIndex == 0 ? requests : inputTokens
-        guard let prepared = plan.prepareSingle(amount),
-            let result = plan.commit(prepared, retries: plan.hot.pointee.retries)
-        else { return leave(token) }
-        plan.fillSingle(record, result, permit: 0)
+        let charged = storage(address).near.chargeAtOnce(requests, inputTokens, 0)
+        guard let limit = charged.limit else { return leave(token) }
+        record.fill(charged, of: limit.pointee, requests, inputTokens)
         InFlight.leave(token)
         return 0
     }
 
-    /// The same with a permit.
+    /// The same with a permit, where the gate is such a bucket or a few limits.
     @inline(never)
     package static func acquire(
         _ address: UnsafeMutableRawPointer, requests: Int64, inputTokens: Int64,
@@ -55,12 +51,12 @@ package enum AtOnce {
         leaving token: InFlight.Token
     ) -> UInt {
         let plan = storage(address).first
-        guard _fastPath(plan.isInForce && plan.isPlainBucket) else { return leave(token) }
+        let granted = plan.acquireAtOnce(requests, inputTokens, outputTokens)
+        guard _fastPath(granted.permit != 0) else { return leave(token) }
         let cost = CostAmounts(
             requests: requests, inputTokens: inputTokens, outputTokens: outputTokens,
             extra: UnsafeBufferPointer(start: nil, count: 0))
-        guard let (result, permit) = plan.acquireSingle(cost) else { return leave(token) }
-        plan.fillSingle(record, result, permit: permit)
+        record.fill(granted, of: plan, cost)
         InFlight.leave(token)
         return 0
     }
