@@ -19,10 +19,11 @@ package enum HandleKind: UInt, Sendable {
 /// A slot is four words: `state`, `object`, `link`, `direct`. `state` is the handle
 /// itself while it is open, the handle with ``closedBit`` while it is closed and lives on, the
 /// handle with ``dyingBit`` while its object is being retired, and a number that equals no handle
-/// (kind 0) while the slot is free. `link` is an open handle's `nearest`, an address to prefetch,
-/// and the next slot of the list of free ones. `object` and `direct`, an address inside of what the object
+/// (kind 0) while the slot is free. `object` and `direct`, an address inside of what the object
 /// owns, change only while `state` equals no handle: a caller loads them first and `state` after
-/// them, so that a `state` that is the handle vouches for both. What keeps that object alive meanwhile is ``InFlight``, with the handle as the tag.
+/// them, so that a `state` that is the handle vouches for both. What keeps that object alive
+/// meanwhile is ``InFlight``, with the handle as the tag. `link` leads a free slot to the next free
+/// one; of an open handle it is an address to prefetch, which nothing vouches for.
 ///
 /// Slots lie in chunks that are mapped when first needed and never given back. Lookups are
 /// wait-free, opening and closing lock-free.
