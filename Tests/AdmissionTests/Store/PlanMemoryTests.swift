@@ -25,7 +25,8 @@ import Testing
     func apart() throws {
         let memory = PlanMemory()
         let places = try (0..<6_000).map { _ in
-            UInt(bitPattern: try #require(memory.allocate(bytes: 400)))
+            let place: UnsafeMutableRawPointer = try #require(memory.allocate(bytes: 400))
+            return UInt(bitPattern: place)
         }.sorted()
         for (left, right) in zip(places, places.dropFirst()) { #expect(right - left >= 448) }
     }
