@@ -10,7 +10,12 @@ import Synchronization
 package enum AtOnce {
     /// What `charge` and `acquire` take; good while the gate lives.
     package static func address(of gate: Gate) -> UnsafeMutableRawPointer {
-        gate.storage.first.address
+        Unmanaged.passUnretained(gate.storage).toOpaque()
+    }
+
+    /// What `charge` and `acquire` touch last: worth a prefetch before the address is known.
+    package static func nearest(of gate: Gate) -> UnsafeRawPointer {
+        gate.storage.first.nearest
     }
 
     /// What `end` takes; good while the limiter lives.
@@ -31,10 +36,10 @@ package enum AtOnce {
         _ address: UnsafeMutableRawPointer, requests: Int64, inputTokens: Int64,
         into record: UnsafeMutablePointer<DecisionRecord>, leaving token: InFlight.Token
     ) -> UInt {
-        let plan = ChargePlanReference(address)
-        let charged = plan.chargeAtOnce(requests, inputTokens, 0)
+        let near = storage(address).near
+        let charged = near.chargeAtOnce(requests, inputTokens, 0)
         guard let limit = charged.limit else { return leave(token) }
-        let asked = plan.head.pointee.countIndex == 0 ? requests : inputTokens
+        let asked = near.head.pointee.countIndex == 0 ? requests : inputTokens
         record.fill(charged, of: limit, asked: asked)
         InFlight.leave(token)
         return 0
@@ -47,7 +52,7 @@ package enum AtOnce {
         outputTokens: Int64, into record: UnsafeMutablePointer<DecisionRecord>,
         leaving token: InFlight.Token
     ) -> UInt {
-        let plan = ChargePlanReference(address)
+        let plan = storage(address).first
         guard _fastPath(plan.head.pointee.isPlainBucket) else {
             return acquireFew(
                 plan, requests, inputTokens, outputTokens, into: record, leaving: token)
@@ -75,6 +80,12 @@ package enum AtOnce {
         record.fill(granted, of: plan, cost)
         InFlight.leave(token)
         return 0
+    }
+
+    /// The gate's storage, which the caller keeps alive.
+    @inline(__always)
+    private static func storage(_ address: UnsafeMutableRawPointer) -> GateStorage {
+        Unmanaged<GateStorage>.fromOpaque(address)._withUnsafeGuaranteedRef { $0 }
     }
 
     @inline(never)

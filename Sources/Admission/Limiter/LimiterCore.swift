@@ -89,9 +89,7 @@ package final class LimiterCore: @unchecked Sendable {
     deinit {
         Heartbeat.shared.remove(self)
         leaveOwner()
-        state.withLock { state in
-            for plan in state.retiredPlans { plan.free() }
-        }
+        for plan in state.withLock({ $0.retiredPlans }) { store.free(plan) }
         hot.pointee.permits.unmap()
         for word in [
             hot.pointee.ownerIdentity, hot.pointee.owner, hot.pointee.heartbeatIdentity,
@@ -159,7 +157,11 @@ package final class LimiterCore: @unchecked Sendable {
 /// Plans and their end.
 extension LimiterCore {
     /// Makes the plan of a set of attributes under the document in force.
-    func makePlan(_ attributes: [Attribute]) throws(LimiterError) -> ChargePlanReference {
+    ///
+    /// - Parameter isFirst: the plan is a gate's first, which keeps the attributes.
+    func makePlan(
+        _ attributes: [Attribute], isFirst: Bool = false
+    ) throws(LimiterError) -> ChargePlanReference {
         try checkOpen()
         if store.segment.isReplaced {
             throw LimiterError(StoreError.replaced(path: store.segment.path ?? ""))
@@ -177,7 +179,7 @@ extension LimiterCore {
         do throws(SegmentStore.PlanFault) {
             plan = try store.makePlan(
                 loaded.limits, matches: matches, version: version,
-                core: UnsafeMutableRawPointer(hot))
+                core: UnsafeMutableRawPointer(hot), keeping: isFirst ? attributes : [])
         } catch {
             throw LimiterError(error)
         }
@@ -186,7 +188,7 @@ extension LimiterCore {
             // A claim that was turned down comes here: the entry may not be this process' any more.
             try requireOwner()
         } catch {
-            plan.free()
+            store.free(plan)
             throw LimiterError(error)
         }
         return plan
@@ -210,7 +212,7 @@ extension LimiterCore {
             state.sweepAt = max(Self.retiredPlansBound, state.retiredPlans.count * 2)
             return freed
         }
-        for plan in freed { plan.free() }
+        for plan in freed { store.free(plan) }
     }
 }
 

@@ -54,7 +54,7 @@ extension ChargePlanReference {
     /// 1 once every step's first charge was noted; in the head's second line.
     @inline(__always)
     private var allNoted: SharedWord {
-        SharedWord(address, at: ChargePlan.successorOffset + 8)
+        SharedWord(address, at: ChargePlan.allNotedOffset)
     }
 
     @inline(never)

@@ -150,12 +150,14 @@ package struct ChargeStep {
 ///
 /// ```
 /// head:  core · version and flags · record · tag · interval · tolerance · shared limit · offset
-///        of steady time
+///        of steady time · successor · latest · sizes
 /// steps: 192 bytes each, in the order in which charges are taken (concurrency, then by address)
 /// texts: the keys' attribute values, to find or make a key again that was reclaimed
+/// attributes: of the gate, to make its next plan from
 /// ```
 /// The head repeats the one step of a plan with a single bucket, so that such a decision touches
-/// one line of the plan and one of the key. Owner: the gate that made it; see `GateStorage`.
+/// one line of the plan and one of the key. Owner: the gate that made it; see `GateStorage`. Its
+/// memory is the store's `PlanMemory`.
 package struct ChargePlan {
     /// The owner's context: `Limiter`'s hot core.
     package var core: UnsafeMutableRawPointer
@@ -216,8 +218,13 @@ package struct ChargePlan {
     /// Limits that may apply to one gate.
     package static let maximumSteps = 256
 
-    /// Second line of the head: the successor, and whether every step's first charge was noted.
+    /// Second line of the head: the plan that replaced this one, the newest known one, bytes of the
+    /// plan and where a gate's attributes lie in it, whether every step's first charge was noted.
     static var successorOffset: Int { 64 }
+    static var latestOffset: Int { 72 }
+    static var bytesOffset: Int { 80 }
+    static var attributesOffset: Int { 84 }
+    static var allNotedOffset: Int { 88 }
 }
 
 /// Address of a plan. The gate's storage owns the memory.
@@ -249,20 +256,19 @@ package struct ChargePlanReference: @unchecked Sendable, Equatable {
     @inline(__always)
     package var successor: SharedWord { SharedWord(address, at: ChargePlan.successorOffset) }
 
+    /// Address of a plan at or near the end of the chain that begins here, so that a walk is short.
+    @inline(__always)
+    package var latest: SharedWord { SharedWord(address, at: ChargePlan.latestOffset) }
+
     /// What the single bucket's keys share; only where `isSingleBucket` holds.
     @inline(__always)
     package var shared: SharedLimitReference {
         SharedLimitReference(head.pointee.shared.unsafelyUnwrapped)  // set with `isSingleBucket`
     }
 
-    /// Memory for a plan, or nil when the system has none.
-    package static func allocate(stepCount: Int, textBytes: Int) -> ChargePlanReference? {
-        let bytes = ChargePlan.headBytes + stepCount * ChargePlan.stepBytes + textBytes
-        var address: UnsafeMutableRawPointer?
-        guard posix_memalign(&address, 64, bytes) == 0, let address else { return nil }
-        memset(address, 0, bytes)
-        return ChargePlanReference(address)
-    }
+    /// The record of the single bucket, for who can ask the processor for it before it reads the
+    /// head. Of other plans an address that nobody needs.
+    package var nearest: UnsafeRawPointer { UnsafeRawPointer(head.pointee.record) }
 
     /// The bytes of a step's key: its attributes' values.
     package func text(of index: Int) -> UnsafeRawBufferPointer {
@@ -270,9 +276,6 @@ package struct ChargePlanReference: @unchecked Sendable, Equatable {
         return UnsafeRawBufferPointer(
             start: address + Int(step.pointee.textOffset), count: Int(step.pointee.textLength))
     }
-
-    /// Frees the plan alone, not its successors.
-    package func free() { Glibc.free(address) }
 }
 
 /// A step's parameters as its algorithm's type.

@@ -21,11 +21,12 @@ extension SegmentStore {
     /// - Parameters:
     ///   - version: the segment's load version, read before `loaded` was.
     ///   - core: what decisions find behind the plan.
-    /// - Returns: memory that the caller owns.
+    ///   - attributes: kept in the plan, for `ChargePlanReference.attributes`.
+    /// - Returns: a plan that the caller owns, to be freed with `free`.
     /// - Complexity: O(limits); one look-up of a key each.
     package func makePlan(
         _ loaded: LoadedLimits, matches: [ScopeMatch], version: UInt64,
-        core: UnsafeMutableRawPointer
+        core: UnsafeMutableRawPointer, keeping attributes: [Attribute] = []
     ) throws(PlanFault) -> ChargePlanReference {
         var entries: [Entry] = []
         for match in matches {
@@ -41,12 +42,21 @@ extension SegmentStore {
         }
         if entries.count > 1 { entries.sort(by: Self.isTakenFirst) }
         let textBytes = entries.reduce(0) { $0 + $1.text.count }
-        guard
-            let plan = ChargePlanReference.allocate(
-                stepCount: entries.count, textBytes: textBytes)
-        else { throw .store(.outOfMemory(bytes: textBytes, errno: 0)) }
+        let attributesStart =
+            ChargePlan.headBytes + entries.count * ChargePlan.stepBytes + textBytes
+        let bytes = attributesStart + ChargePlanReference.bytes(of: attributes)
+        guard let memory = planMemory.allocate(bytes: bytes) else {
+            throw .store(.outOfMemory(bytes: bytes, errno: 0))
+        }
+        let plan = ChargePlanReference(memory)
+        plan.keep(attributes, at: attributesStart, bytes: bytes)
         fill(plan, entries, version: version, core: core)
         return plan
+    }
+
+    /// Frees the plan alone, not its successors.
+    package func free(_ plan: ChargePlanReference) {
+        planMemory.free(plan.address, bytes: plan.bytes)
     }
 
     /// The global order of taking: concurrency first, then by address, the same for every plan.
