@@ -13,8 +13,6 @@ extension LimiterCore {
     ///   - now: steady nanoseconds.
     ///   - renews: also renew the leases of open permits.
     func beat(now: Int64, renews: Bool) {
-        // A file that was given up is not touched any more: its pages may be gone.
-        guard checkFile() else { return }
         if renews { renewAll(now: now, until: now) }
         keepOwner(now: now)
         // Half a beat: of many processes one looks, and each death is found within a beat. Time that
@@ -22,7 +20,8 @@ extension LimiterCore {
         let interval = manual == nil ? Self.longestBeat / 2 : 0
         store.segment.reclaimDead(now: now, ifUnseenFor: interval)
         reportDeaths()
-        store.stampTimes()
+        stampTimes(now: now)
+        checkFile()
         pollPolicy()
     }
 
@@ -60,6 +59,22 @@ extension LimiterCore {
         store.mode == .file || policyFile.withLock { $0 != nil }
     }
 
-    /// Whether the store's path still names its file, whole; memory has none.
-    private func checkFile() -> Bool { store.segment.checkFile() }
+    /// Keeps the store's times, so that they go on after a reboot. Memory does not outlive one.
+    private func stampTimes(now: Int64) { store.stampTimes() }
+
+    /// Sees whether the store's path still names its file. Memory has none.
+    private func checkFile() {
+        guard !store.segment.isReplaced else { return noteReplaced() }
+        if !store.segment.checkFile() { noteReplaced() }
+    }
+
+    private func noteReplaced() {
+        let isNew = state.withLock { state in
+            defer { state.isReplacedReported = true }
+            return !state.isReplacedReported
+        }
+        guard isNew else { return }
+        report(
+            .storeReplaced, "\(LimiterError(StoreError.replaced(path: store.segment.path ?? "")))")
+    }
 }

@@ -30,6 +30,7 @@ package final class LimiterCore: @unchecked Sendable {
         var loads: UInt64 = 1
         var events = EventRing()
         var isZombie = false
+        var isReplacedReported = false
         var reportedDamages: UInt64 = 0
     }
 
@@ -76,6 +77,10 @@ package final class LimiterCore: @unchecked Sendable {
                 ownerIdentity: .makeOwned(0), owner: .makeOwned(0),
                 heartbeatIdentity: .makeOwned(0),
                 isClosed: .makeOwned(0), core: Unmanaged.passUnretained(self)))
+        store.stampTimes()
+        if let name = store.segment.unprovenFileSystem {
+            report(.fileSystemUnproven, "\(url) lies on \(name), on which nobody has tried a store")
+        }
         if manual != nil { store.segment.watch.looksAtEachClaim() }
         do throws(StoreError) {
             try requireOwner()
@@ -85,7 +90,6 @@ package final class LimiterCore: @unchecked Sendable {
         // What processes held that died while nobody was here.
         store.segment.reclaimDead(now: store.clock.now())
         if beatsFromOpening { startHeartbeat(ProcessIdentity.current()) }
-        store.stampTimes()
     }
 
     deinit {

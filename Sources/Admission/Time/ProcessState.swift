@@ -60,22 +60,3 @@ enum ProcessTable {
         }
     }
 }
-
-extension SystemFacts {
-    /// Clock ticks since boot at which a process started; 0 where nobody says.
-    package func startTime(of pid: Int32) -> UInt64 {
-        if case .running(let startTime) = process(pid) { return startTime }
-        return 0
-    }
-
-    /// Whether the process that started then still runs: not another one with its pid, not one that
-    /// has ended and waits for its parent.
-    ///
-    /// - Parameter startTime: clock ticks since boot; 0: any process with the pid will do.
-    package func isAlive(pid: Int32, startTime: UInt64) -> Bool {
-        switch process(pid) {
-        case .gone: false
-        case .running(let found): startTime == 0 || found == 0 || found == startTime
-        }
-    }
-}

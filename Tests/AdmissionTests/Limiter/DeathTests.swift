@@ -127,7 +127,7 @@ import Testing
         let limiter = try limiter()
         let gate = try limiter.gate([])
         let segment = limiter.core.store.segment
-        var facts = ProcessFacts(.current)
+        var facts = ProcessFacts(SystemFacts())
         for number in 2...4_095 { segment.give(facts, entry: number) }
         // This process' own is given to another that lives too.
         segment.ownerWord(1).store(OwnerEntry.freed(segment.ownerWord(1).load()))

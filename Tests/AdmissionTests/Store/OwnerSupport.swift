@@ -28,10 +28,10 @@ final class OwnerBench: Sendable {
 
     /// Sees the processes of the bench; its own never ends.
     var system: SystemFacts {
-        var system = SystemFacts.current
-        system.bootIdentity = 7
-        system.pidNamespace = { 70 }
-        system.process = { [processes] pid in
+        var system = SystemFacts()
+        system.standIn.bootIdentity = 7
+        system.standIn.pidNamespace = 70
+        system.standIn.process = { [processes] pid in
             processes.withLock { $0[pid] } ?? .gone
         }
         return system

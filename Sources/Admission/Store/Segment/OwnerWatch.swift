@@ -6,7 +6,7 @@ import Synchronization
 /// Lock: its own, taken last and never while another thing of the segment is waited for.
 package final class OwnerWatch: Sendable {
     private struct Memory {
-        var system = SystemFacts.current
+        var system = SystemFacts()
         /// Which process `facts` is of: `ProcessIdentity`.
         var identity: UInt64 = 0
         var facts: ProcessFacts?

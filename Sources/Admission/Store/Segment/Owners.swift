@@ -117,7 +117,7 @@ struct ProcessFacts: Sendable, Hashable {
     init(_ system: SystemFacts) {
         pid = getpid()
         startTime = system.startTime(of: pid) & OwnerEntry.factMask
-        pidNamespace = system.pidNamespace() & OwnerEntry.factMask
+        pidNamespace = system.pidNamespace & OwnerEntry.factMask
         boot = system.bootIdentity & OwnerEntry.factMask
     }
 }

@@ -101,12 +101,12 @@ package final class Segment: @unchecked Sendable {
     static let sizeClasses = 160
 
     let arenaStart: Int
-    /// What this process knows of the lease owners.
-    package let watch = OwnerWatch()
     /// The file behind it; nil for memory.
     let file: SegmentFile?
     /// Added to the process's steady clock; 0 in memory.
     package private(set) var steadyOffset: Int64 = 0
+    /// What this process knows of the lease owners.
+    package let watch = OwnerWatch()
 
     /// Maps a segment of its own: shared with children forked from now on, gone with the last.
     ///

@@ -174,6 +174,8 @@ extension SegmentStore {
         head.pointee.hasConcurrency = entries.contains { $0.notes.definition.kind == .concurrency }
         head.pointee.isSingleBucket = false
         head.pointee.record = segment.base
+        head.pointee.steadyOffset = clock.steadyOffset
+        head.pointee.isOfFewLimits = isServedAtOnce(plan)
         if entries.count == 1, entries[0].notes.definition.kind == .bucket {
             fillSingle(plan)
         }
@@ -231,7 +233,7 @@ extension SegmentStore {
         let head = plan.head
         // A bucket with a stamp takes the general way, which looks at it, as does a manual clock.
         guard let count = UInt8(exactly: step.pointee.countIndex), !bucket.needsStamp,
-            let system = clock.systemClock
+            !clock.isManual
         else { return }
         head.pointee.isSingleBucket = true
         head.pointee.countIndex = count
@@ -241,6 +243,27 @@ extension SegmentStore {
         head.pointee.interval = bucket.interval
         head.pointee.tolerance = bucket.tolerance
         head.pointee.shared = step.pointee.notes.takeUnretainedValue().shared.address
-        head.pointee.clock = system
+        head.pointee.isPlainBucket = count <= 1
+    }
+
+    /// Whether `acquireAtOnce` serves the plan: few limits, windows and one concurrency limit with
+    /// few slots, of counts that are not extra.
+    private func isServedAtOnce(_ plan: ChargePlanReference) -> Bool {
+        let count = plan.stepCount
+        guard !clock.isManual, count >= 1, count <= ChargePlanReference.maximumAtOnce else {
+            return false
+        }
+        return (0..<count).allSatisfy { index in
+            let step = plan.step(index)
+            guard step.pointee.countIndex <= Count.concurrency.index else { return false }
+            switch step.pointee.kind {
+            case .rolling: return true
+            case .calendar: return step.pointee.calendar != nil
+            case .concurrency:
+                return index == 0 && step.pointee.capacity <= 16
+                    && step.pointee.parameters.2 == 0
+            case .bucket, .slots, .parameters: return false
+            }
+        }
     }
 }
