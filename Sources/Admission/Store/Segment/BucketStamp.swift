@@ -24,7 +24,8 @@ struct BucketStamp {
     func renew(_ bucket: TokenBucket, now: Int64, tag: UInt64) {
         let state = SharedWord(record, at: KeyRecord.state)
         while isOld(bucket, now: now) {
-            let age = now &- Int64(bitPattern: word.load())
+            let stamp = word.load()
+            let age = now &- Int64(bitPattern: stamp)
             let seen = state.load()
             guard SharedWord(record, at: KeyRecord.tag).load() == tag, seen != TokenBucket.retired
             else { return }
@@ -33,7 +34,12 @@ struct BucketStamp {
             let isFull =
                 age > 3 * bucket.stampNanoseconds || bucket.lead(of: seen, now: now) == 0
             if isFull && !state.swap(seen, bucket.fresh(now: now, parity: seen & 1)) { continue }
-            word.raise(UInt64(bitPattern: now))
+            // Swapped where it is no instant, which a maximum would never leave behind.
+            if stamp >> 63 == 0 {
+                word.raise(UInt64(bitPattern: now))
+            } else {
+                _ = word.swap(stamp, UInt64(bitPattern: now))
+            }
         }
     }
 }

@@ -74,6 +74,7 @@ extension SegmentStore {
             if notes.definition.kind == .bucket {
                 _ = segment.convertBucket(key, of: notes.definition)
             }
+            try check(key, of: notes.definition)
             if !notes.wasMatched.load(ordering: .relaxed) {
                 notes.wasMatched.store(true, ordering: .relaxed)
             }
@@ -82,6 +83,20 @@ extension SegmentStore {
         } catch {
             throw .store(error)
         }
+    }
+
+    /// Looks at everything that decisions on a key follow; they look no more.
+    private func check(_ key: KeyReference, of definition: Definition) throws(StoreError) {
+        guard definition.parameters().current.isPlausible(definition.kind) else {
+            throw segment.corrupted("parameters of the definition at byte \(definition.offset)")
+        }
+        guard definition.kind == .concurrency else { return }
+        guard segment.hasSoundBlocks(key.offset) else {
+            throw segment.corrupted("slots of the key at byte \(key.offset)")
+        }
+        let leases = LeaseArray(record: segment.base + key.offset, base: segment.base)
+        // Somebody began to retire it and died: it is open again, or gone and found anew.
+        if !LeaseArray.isOpen(leases.state.load()) { _ = leases.retireIfIdle(now: clock.now()) }
     }
 
     /// The key's record; where the table is full, idle keys are reclaimed first.
@@ -93,7 +108,8 @@ extension SegmentStore {
         } catch {
             switch error {
             case .keyTableFull, .arenaFull:
-                guard reclaim() > 0 else { throw error }
+                // The count of keys may have been mended, too.
+                guard reclaim() > 0 || keyCount < keyCapacity else { throw error }
                 return try findOrCreate(notes, text: text, cell: cell)
             default: throw error
             }
