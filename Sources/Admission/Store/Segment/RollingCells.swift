@@ -229,7 +229,7 @@ extension RollingCells {
     }
 
     /// Computes `base` anew from the sealed cells, after it moved under a refund.
-    private func recount(_ window: RollingWindow, _ horizon: RollingHorizon, in segment: Segment) {
+    func recount(_ window: RollingWindow, _ horizon: RollingHorizon, in segment: Segment) {
         recounting: while true {
             let base = self.base.load()
             let stamp = self.stamp.load()

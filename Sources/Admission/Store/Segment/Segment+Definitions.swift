@@ -105,4 +105,13 @@ extension Definition.Parameters {
         case .slots, .parameters: return false
         }
     }
+
+    /// Burst or limit.
+    func capacity(_ kind: LimitKindCode) -> Int64 { kind == .bucket ? values[2] : values[0] }
+
+    /// The window of a rolling limit.
+    var rolling: RollingWindow {
+        RollingWindow(
+            limit: values[0], windowNanoseconds: values[1], guardNanoseconds: values[2])
+    }
 }

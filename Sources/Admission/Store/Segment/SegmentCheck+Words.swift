@@ -21,9 +21,7 @@ extension SegmentCheck {
     private mutating func checkRolling(_ record: Int, _ definition: Definition, _ name: String) {
         let parameters = definition.parameters().current
         guard parameters.isPlausible(.rolling) else { return }
-        let window = RollingWindow(
-            limit: parameters.values[0], windowNanoseconds: parameters.values[1],
-            guardNanoseconds: parameters.values[2])
+        let window = parameters.rolling
         let cells = RollingCells(record: segment.base + record)
         let base = cells.base.load()
         let stamp = cells.stamp.load()

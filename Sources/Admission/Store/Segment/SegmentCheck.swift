@@ -1,25 +1,32 @@
 /// What a look at everything in a segment found.
-package struct SegmentCheckReport: Sendable {
+public struct SegmentCheckReport: Sendable {
     /// What no writer of this library leaves, whenever it dies. Empty for a sound segment.
-    package private(set) var faults: [String] = []
+    public internal(set) var faults: [String] = []
     /// What processes that died leave, and what is mended or does no harm.
-    package private(set) var notes: [String] = []
+    public internal(set) var notes: [String] = []
     /// Faults and notes beyond those that are listed.
-    package private(set) var omitted = 0
+    public internal(set) var omitted = 0
 
-    package var keys = 0
-    package var definitions = 0
-    package var slotBlocks = 0
-    package var freeRecords = 0
-    /// Bytes handed out, of which those on free lists, and those that nothing leads to.
-    package var bytesUsed = 0
-    package var bytesFree = 0
-    package var bytesLost = 0
+    /// Keys that live.
+    public internal(set) var keys = 0
+    /// Limits ever loaded.
+    public internal(set) var definitions = 0
+    /// Blocks of lease slots.
+    public internal(set) var slotBlocks = 0
+    /// Records on free lists.
+    public internal(set) var freeRecords = 0
+    /// Bytes handed out.
+    public internal(set) var bytesUsed = 0
+    /// Of these, bytes on free lists.
+    public internal(set) var bytesFree = 0
+    /// Of these, bytes that nothing leads to.
+    public internal(set) var bytesLost = 0
 
     /// Lines that a report lists.
     private static let mostLines = 100
 
-    package var isSound: Bool { faults.isEmpty }
+    /// Whether there are no faults.
+    public var isSound: Bool { faults.isEmpty }
 
     mutating func fault(_ text: String) {
         if faults.count < Self.mostLines { faults.append(text) } else { omitted += 1 }
@@ -37,7 +44,8 @@ package struct SegmentCheckReport: Sendable {
         return report
     }
 
-    package var json: String {
+    /// The report as JSON.
+    public var json: String {
         var writer = JSONWriter()
         writer.object { writer in
             writer.member("sound", isSound)
@@ -66,10 +74,12 @@ extension Segment {
     ///
     /// - Complexity: O(bytes handed out), allocates O(records).
     package func check() -> SegmentCheckReport {
-        var report = SegmentCheck(self).run()
-        for _ in 0..<2 where !report.isSound {
-            report = report.confirmed(by: SegmentCheck(self).run())
+        func look() -> SegmentCheckReport {
+            var check = SegmentCheck(self)
+            return check.run()
         }
+        var report = look()
+        for _ in 0..<2 where !report.isSound { report = report.confirmed(by: look()) }
         return report
     }
 }
