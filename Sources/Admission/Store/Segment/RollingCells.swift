@@ -83,7 +83,7 @@ struct RollingCells {
 
     /// Rounds of one turn: each meets another turn, or takes the next epoch for which a newer cell
     /// has passed.
-    private static let mostRounds = 1 << 20
+    private static let mostRounds = 1 << 14
 
     private enum Attempt {
         case done, retired, overtaken

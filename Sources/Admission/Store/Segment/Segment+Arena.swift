@@ -27,7 +27,7 @@ extension Segment {
 
     /// Walks of one caller over a chain that changed under it every time. Far more than contention
     /// explains: words that nobody changes keep a walk from ending.
-    static var maximumRestarts: Int { 1 << 20 }
+    static var maximumRestarts: Int { 1 << 16 }
 
     /// Bytes of the arena in use or on free lists.
     package var allocatedBytes: Int {

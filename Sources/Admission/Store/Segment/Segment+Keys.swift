@@ -52,6 +52,9 @@ extension Segment {
         word(Header.bytes + Int(hash & indexMask) * 8)
     }
 
+    /// Bytes of one key's attribute values.
+    static var maximumTextBytes: Int { 1 << 20 }
+
     static func hash(_ definition: Definition, _ text: UnsafeRawBufferPointer) -> UInt64 {
         hash(definitionOffset: definition.offset, text)
     }
@@ -76,6 +79,9 @@ extension Segment {
     package func findOrCreateKey(
         _ definition: Definition, text: UnsafeRawBufferPointer, seed: () -> KeySeed
     ) throws(StoreError) -> KeyReference {
+        guard text.count <= Self.maximumTextBytes else {
+            throw .arenaFull(neededBytes: text.count, sizeBytes: Self.maximumTextBytes)
+        }
         let hash = Self.hash(definition, text)
         var prepared: KeyReference?
         do throws(StoreError) {
@@ -259,6 +265,7 @@ extension Segment {
     package func textBytes(of offset: Int, definition: Definition) -> UnsafeRawBufferPointer? {
         let length = Int(word(offset + KeyRecord.hashAndLength).load() & 0xffff_ffff)
         let start = KeyRecord.textStart(kind: definition.kind, ringCount: definition.ringCount)
+        guard length <= Self.maximumTextBytes else { return nil }
         guard contains(offset, start + length) else { return nil }
         return UnsafeRawBufferPointer(start: base + offset + start, count: length)
     }

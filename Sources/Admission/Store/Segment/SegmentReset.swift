@@ -31,10 +31,11 @@ extension SegmentStore {
 /// `reset` returns no limit is exceeded by what is charged from then on.
 extension Segment {
     /// How long a thread may be held up between two instructions of a settlement.
-    private static let graceNanoseconds = 50_000_000
+    package static let graceNanoseconds = 50_000_000
 
     package func reset(
-        clock: StoreClock, keepingLeasesOfLiveOwners: Bool
+        clock: StoreClock, keepingLeasesOfLiveOwners: Bool,
+        graceNanoseconds: Int = Segment.graceNanoseconds
     ) -> SegmentResetReport {
         var report = SegmentResetReport()
         var calendars = CalendarPresent(wall: clock.now() &+ clock.wallOffset())
@@ -56,7 +57,7 @@ extension Segment {
             report.keys += 1
         }
         report.isPartial = !isWhole
-        var rest = timespec(tv_sec: 0, tv_nsec: Self.graceNanoseconds)
+        var rest = timespec(tv_sec: 0, tv_nsec: graceNanoseconds)
         var left = timespec()
         while nanosleep(&rest, &left) != 0 && errno == EINTR { rest = left }
         return report

@@ -87,7 +87,10 @@ extension SegmentStore {
 
     /// Looks at everything that decisions on a key follow; they look no more.
     private func check(_ key: KeyReference, of definition: Definition) throws(StoreError) {
-        guard definition.parameters().current.isPlausible(definition.kind) else {
+        let parameters = definition.parameters().current
+        guard parameters.isPlausible(definition.kind),
+            definition.kind != .rolling || parameters.rolling.ringCount == definition.ringCount
+        else {
             throw segment.corrupted("parameters of the definition at byte \(definition.offset)")
         }
         guard definition.kind == .concurrency else { return }
