@@ -50,7 +50,8 @@ public enum StoreReset {
         }
         guard force || live.isEmpty else {
             throw LimiterError(
-                .storeInUse, "\(name) is used by \(live.count) processes; force a reset, or end them")
+                .storeInUse,
+                "\(name) is used by \(live.count) processes; force a reset, or end them")
         }
         return segment.reset(clock: clock, keepingLeasesOfLiveOwners: true)
     }

@@ -86,7 +86,8 @@ final class SegmentBench {
     /// Plans are made anew, as after a reload by somebody else.
     func reload() throws(LimiterError) {
         reloads += 1
-        try limiter.reload(policyJSON: Self.policy(rate: 100 + reloads % 7, limit: 10 + reloads % 3))
+        try limiter.reload(
+            policyJSON: Self.policy(rate: 100 + reloads % 7, limit: 10 + reloads % 3))
     }
 
     /// A live owner's entry by hand: every number that this process may hold.

@@ -63,7 +63,8 @@ import Testing
         Planted("header: key capacity 7", header(Segment.Header.keyCapacity, 7)),
         Planted("bytes handed out", header(Segment.Header.allocated, .max)),
         Planted("beyond what was handed out") { bench in
-            bench.segment.word(Segment.Header.allocated).store(UInt64(bench.segment.arenaStart) + 4_096)
+            bench.segment.word(Segment.Header.allocated).store(
+                UInt64(bench.segment.arenaStart) + 4_096)
         },
         Planted("definitions: the list leads nowhere", header(Segment.Header.definitions, 3)),
         Planted("clock record", header(Segment.Header.clockRecord, 5)),
@@ -208,7 +209,8 @@ import Testing
         bench.segment.word(bucket.offset + KeyRecord.state).store(TokenBucket.retired)
         let before = bench.segment.keyCount
         let report = bench.segment.check()
-        #expect(report.isSound && report.notes.count == 3 && report.bytesLost == 64, "\(report.json)")
+        #expect(
+            report.isSound && report.notes.count == 3 && report.bytesLost == 64, "\(report.json)")
         #expect(bench.limiter.reclaim() == 2)
         #expect(bench.segment.keyCount == before - 2)
         let after = bench.segment.check()

@@ -81,7 +81,8 @@ import Testing
             let text = KeyRecord.textStart(kind: definition.kind, ringCount: definition.ringCount)
             return key.offset + (numbers.isOne(of: 2) ? KeyRecord.hashAndLength : text & ~7)
         case .words:
-            let words = KeyRecord.textStart(kind: definition.kind, ringCount: definition.ringCount) / 8
+            let words =
+                KeyRecord.textStart(kind: definition.kind, ringCount: definition.ringCount) / 8
             let word = numbers.below(max(1, words - 3))
             return key.offset + (word == 0 ? 0 : 24 + word * 8)
         case .freeLists:
@@ -162,7 +163,9 @@ import Testing
                 planted += 1
             }
             // What plans follow without looking is looked at when they are made.
-            if target == .blocks || target == .anywhere { bench.segment.loadVersion.increment() }
+            if [.blocks, .words, .anywhere].contains(target) {
+                bench.segment.loadVersion.increment()
+            }
             let started = ContinuousClock.now
             Self.useAll(bench, &numbers, &codes)
             let taken = started.duration(to: .now) / Duration.seconds(1)

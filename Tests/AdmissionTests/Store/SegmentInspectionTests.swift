@@ -41,7 +41,8 @@ import Testing
                 let rolling = try #require(row(store, "rolling", key))
                 #expect(rolling.used == used && rolling.remaining == 10 - used)
                 #expect(
-                    rolling.fullAgainNanoseconds == (used == 0 ? 0 : (61 - seconds) * 1_000_000_000))
+                    rolling.fullAgainNanoseconds == (used == 0 ? 0 : (61 - seconds) * 1_000_000_000)
+                )
                 #expect(row(store, "week", key)?.used == used * 7)
                 let day = try #require(row(store, "day", key))
                 #expect(day.used == used && day.remaining == 250 - used)
@@ -64,7 +65,8 @@ import Testing
                 #expect(abs(lease.ageNanoseconds - seconds * 1_000_000_000) < 4_200_000)
             }
             #expect(store.owners.map(\.leases).reduce(0, +) == 6)
-            #expect(store.json.contains("\"limit\":\"rolling\",\"kind\":\"rolling\",\"capacity\":10"))
+            #expect(
+                store.json.contains("\"limit\":\"rolling\",\"kind\":\"rolling\",\"capacity\":10"))
         }
         let few = StoreInspection(bench.segment, clock: clock, maximumKeys: 4)
         #expect(few.limits.map(\.keys.count).reduce(0, +) == 4)

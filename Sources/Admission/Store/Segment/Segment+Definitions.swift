@@ -77,7 +77,7 @@ extension Segment {
             let offset = Int(link) * 16
             guard contains(offset, KeyRecord.body) else { return (blocks, false) }
             let slots = word(offset + 8).load()
-            guard slots >= 1, slots <= 1 << 24, contains(offset, Self.blockBytes(slots: Int(slots)))
+            guard slots >= 1, slots <= 1 << 20, contains(offset, Self.blockBytes(slots: Int(slots)))
             else { return (blocks, false) }
             blocks.append((offset, Int(slots)))
             link = word(offset).load()

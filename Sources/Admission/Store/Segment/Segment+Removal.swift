@@ -173,7 +173,9 @@ extension Segment {
     func recountKeys() {
         let count = word(Header.keyCount)
         let before = count.load()
-        guard let first = linkedKeys(), UInt64(first) != before, linkedKeys() == first else { return }
+        guard let first = linkedKeys(), UInt64(first) != before, linkedKeys() == first else {
+            return
+        }
         _ = count.swap(before, UInt64(first))
     }
 

@@ -116,7 +116,8 @@ extension SegmentCheck {
             let tag = word(record + KeyRecord.tag)
             guard tag >> 32 != 0, let definition = known[Int(tag & 0xffff_ffff) * 16],
                 let text = segment.textBytes(of: record, definition: definition),
-                Segment.hash(definition, text) >> 32 == word(record + KeyRecord.hashAndLength) >> 32,
+                Segment.hash(definition, text) >> 32 == word(record + KeyRecord.hashAndLength)
+                    >> 32,
                 !segment.isRetired(record, kind: definition.kind), wasUsed(record, definition)
             else { continue }
             report.fault("key \(record): in no chain")

@@ -236,8 +236,10 @@ struct SegmentCheck {
         for kind in [LimitKindCode.bucket, .rolling, .calendar, .concurrency, .slots, .parameters] {
             for sizeClass in 0..<Segment.sizeClasses {
                 let bytes = Segment.bytes(ofSizeClass: sizeClass)
-                var offset = Int(
-                    segment.freeList(kind: kind, sizeClass: sizeClass).load() & 0xffff_ffff) * 16
+                var offset =
+                    Int(
+                        segment.freeList(kind: kind, sizeClass: sizeClass).load() & 0xffff_ffff)
+                    * 16
                 var seen: Set<Int> = []
                 while offset != 0 {
                     guard bytes > 0, segment.contains(offset, bytes),

@@ -107,7 +107,8 @@ private struct SegmentReader {
             rows.append(
                 StoreInspection.LimitRow(
                     policy: known.identity.policy, limit: known.identity.limit,
-                    kind: known.identity.kind.name, capacity: known.parameters.capacity(known.identity.kind),
+                    kind: known.identity.kind.name,
+                    capacity: known.parameters.capacity(known.identity.kind),
                     keyCount: known.keyCount, keys: known.keys))
         }
         readOwners()
