@@ -135,6 +135,44 @@ import Testing
         }
     }
 
+    /// One thread's decisions until it is over.
+    private static func decide(_ limiter: Limiter, _ gate: Gate, _ phases: Phases, _ thread: Int) {
+        var numbers = SeededNumbers(seed: UInt64(thread))
+        var backlog: [(permit: UInt64, phase: Int)] = []
+        var kept: [Int] = []
+        // Asks in the phase that is seen: few while a reset runs, which takes its time behind
+        // the instant at which it gives back.
+        var asked = (phase: 0, count: 0)
+        while !phases.isOver.load(ordering: .acquiring) {
+            phases.rounds.wrappingAdd(1, ordering: .relaxed)
+            let before = phases.phase.load(ordering: .sequentiallyConsistent)
+            asked = (before, asked.phase == before ? asked.count + 1 : 0)
+            let mayAsk = before & 1 == 0 || asked.count < 5
+            let record =
+                mayAsk ? gate.ask(takesPermit: true).record : DecisionRecord()
+            let isCharged = record.outcome == 1
+            let isWithin =
+                before & 1 == 0
+                && phases.phase.load(ordering: .sequentiallyConsistent) == before
+            if isCharged {
+                switch numbers.below(3) {
+                case 0:
+                    _ = limiter.dropPermit(record.permit)
+                    if isWithin { kept.append(before) }
+                case 1: _ = limiter.abandonPermit(record.permit)
+                default: backlog.append((record.permit, before))
+                }
+            }
+            // Given back in a later phase: that must not count there.
+            if before & 1 == 0, let old = backlog.first, old.phase < before {
+                backlog.removeFirst()
+                _ = limiter.abandonPermit(old.permit)
+                phases.abandonedLate.wrappingAdd(1, ordering: .relaxed)
+            }
+        }
+        phases.kept.append(kept)
+    }
+
     @Test(
         "beside deciders, each reset lets through one limit and no more",
         arguments: [
@@ -150,42 +188,7 @@ import Testing
         let phases = Phases()
         let resets = Race.isShort ? 5 : TestLength.isSoak ? 400 : 12
         let threads = (0..<Race.threads).map { thread in
-            PlainThread {
-                var numbers = SeededNumbers(seed: UInt64(thread))
-                var backlog: [(permit: UInt64, phase: Int)] = []
-                var kept: [Int] = []
-                // Asks in the phase that is seen: few while a reset runs, which takes its time behind
-                // the instant at which it gives back.
-                var asked = (phase: 0, count: 0)
-                while !phases.isOver.load(ordering: .acquiring) {
-                    phases.rounds.wrappingAdd(1, ordering: .relaxed)
-                    let before = phases.phase.load(ordering: .sequentiallyConsistent)
-                    asked = (before, asked.phase == before ? asked.count + 1 : 0)
-                    let mayAsk = before & 1 == 0 || asked.count < 5
-                    let record =
-                        mayAsk ? gate.ask(takesPermit: true).record : DecisionRecord()
-                    let isCharged = record.outcome == 1
-                    let isWithin =
-                        before & 1 == 0
-                        && phases.phase.load(ordering: .sequentiallyConsistent) == before
-                    if isCharged {
-                        switch numbers.below(3) {
-                        case 0:
-                            _ = limiter.dropPermit(record.permit)
-                            if isWithin { kept.append(before) }
-                        case 1: _ = limiter.abandonPermit(record.permit)
-                        default: backlog.append((record.permit, before))
-                        }
-                    }
-                    // Given back in a later phase: that must not count there.
-                    if before & 1 == 0, let old = backlog.first, old.phase < before {
-                        backlog.removeFirst()
-                        _ = limiter.abandonPermit(old.permit)
-                        phases.abandonedLate.wrappingAdd(1, ordering: .relaxed)
-                    }
-                }
-                phases.kept.append(kept)
-            }
+            PlainThread { Self.decide(limiter, gate, phases, thread) }
         }
         for _ in 0..<resets {
             phases.wait(rounds: 500)
