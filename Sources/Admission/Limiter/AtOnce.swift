@@ -32,17 +32,15 @@ package enum AtOnce {
         into record: UnsafeMutablePointer<DecisionRecord>, leaving token: InFlight.Token
     ) -> UInt {
         let plan = ChargePlanReference(address)
-        guard _fastPath(plan.isInForce && plan.isPlainBucket) else { return leave(token) }
-        let amount = plan.head.pointee.countIndex == 0 ? requests : inputTokens
-        guard let prepared = plan.prepareSingle(amount),
-            let result = plan.commit(prepared, retries: plan.hot.pointee.retries)
-        else { return leave(token) }
-        plan.fillSingle(record, result, permit: 0)
+        let charged = plan.chargeAtOnce(requests, inputTokens, 0)
+        guard let limit = charged.limit else { return leave(token) }
+        let asked = plan.head.pointee.countIndex == 0 ? requests : inputTokens
+        record.fill(charged, of: limit, asked: asked)
         InFlight.leave(token)
         return 0
     }
 
-    /// The same with a permit.
+    /// The same with a permit, where the gate is such a bucket or a few limits.
     @inline(never)
     package static func acquire(
         _ address: UnsafeMutableRawPointer, requests: Int64, inputTokens: Int64,
@@ -50,12 +48,31 @@ package enum AtOnce {
         leaving token: InFlight.Token
     ) -> UInt {
         let plan = ChargePlanReference(address)
-        guard _fastPath(plan.isInForce && plan.isPlainBucket) else { return leave(token) }
+        guard _fastPath(plan.head.pointee.isPlainBucket) else {
+            return acquireFew(
+                plan, requests, inputTokens, outputTokens, into: record, leaving: token)
+        }
+        let granted = plan.acquireSingle(requests, inputTokens, outputTokens)
+        guard _fastPath(granted.permit != 0) else { return leave(token) }
+        let asked = plan.head.pointee.countIndex == 0 ? requests : inputTokens
+        record.fill(granted, of: plan.shared.address, asked: asked)
+        InFlight.leave(token)
+        return 0
+    }
+
+    /// Apart, so that neither way takes registers from the other.
+    @inline(never)
+    private static func acquireFew(
+        _ plan: ChargePlanReference, _ requests: Int64, _ inputTokens: Int64,
+        _ outputTokens: Int64, into record: UnsafeMutablePointer<DecisionRecord>,
+        leaving token: InFlight.Token
+    ) -> UInt {
+        let granted = plan.acquireFew(requests, inputTokens, outputTokens)
+        guard _fastPath(granted.permit != 0) else { return leave(token) }
         let cost = CostAmounts(
             requests: requests, inputTokens: inputTokens, outputTokens: outputTokens,
             extra: UnsafeBufferPointer(start: nil, count: 0))
-        guard let (result, permit) = plan.acquireSingle(cost) else { return leave(token) }
-        plan.fillSingle(record, result, permit: permit)
+        record.fill(granted, of: plan, cost)
         InFlight.leave(token)
         return 0
     }

@@ -16,7 +16,7 @@ public struct Gate: @unchecked Sendable {
     // Unchecked: the anchor, which ManagedBuffer keeps from being Sendable, is never written again.
     private let anchor: GateAnchor
     /// The plan that the gate was opened with; its successors hang on it.
-    private let first: ChargePlanReference
+    @usableFromInline let first: ChargePlanReference
 
     init(_ storage: GateStorage) {
         anchor = GateAnchor.make(storage)
@@ -31,42 +31,33 @@ public struct Gate: @unchecked Sendable {
     /// - Throws: `LimiterError`: `negativeCost`, `permitTableFull`, `keyTableFull`, `closed`; and
     ///   what opening a gate throws, when a reload made the gate's attributes insufficient.
     /// - Complexity: O(limits); one compare-and-swap each. No allocation.
-    @inline(__always)
+    @inlinable @inline(__always)
     public func tryAcquire(
         _ cost: borrowing Cost = Cost()
     ) throws(LimiterError) -> Decision {
-        if _fastPath(cost.extra.isEmpty && isInForce && first.isPlainBucket),
-            let (result, permit) = first.acquireSingle(CostAmounts(withoutExtra: cost))
-        {
-            return .admitted(
-                Permit(
-                    binding: Binding(single: result, of: first), number: permit,
-                    core: PermitCore(first.hot.pointee.core)))
-        }
-        if _fastPath(cost.extra.isEmpty && isInForce) {
+        // Inlined into the caller, whose last use of the gate this may be.
+        defer { withExtendedLifetime(self) {} }
+        if _fastPath(cost.extra.isEmpty) {
             let granted = first.acquireAtOnce(
                 cost.requests, cost.inputTokens, cost.outputTokens)
             if _fastPath(granted.permit != 0) {
-                return .admitted(
-                    Permit(
-                        binding: Binding(granted, of: first, cost), number: granted.permit,
-                        core: PermitCore(first.hot.pointee.core)))
+                return .admitted(Permit(granted, of: first, cost))
             }
         }
         return try acquireMany(cost)
     }
 
-    /// The way of plans with several limits. Functions of their own, that each return the whole
-    /// answer, keep the others' registers free.
+    /// The way of everything that `acquireAtOnce` leaves.
+    @usableFromInline
     @inline(never)
-    private func acquireMany(_ cost: borrowing Cost) throws(LimiterError) -> Decision {
+    func acquireMany(_ cost: borrowing Cost) throws(LimiterError) -> Decision {
         if _fastPath(cost.extra.isEmpty && isInForce) {
             let attempt = first.acquire(CostAmounts(withoutExtra: cost))
             if _fastPath(attempt.isAdmitted) {
                 return .admitted(
                     Permit(
                         binding: Binding(attempt.result, of: first), number: attempt.permit,
-                        core: PermitCore(first.hot.pointee.core)))
+                        core: PermitCore(first.owner)))
             }
             if attempt.status != Attempt.staleStatus {
                 return .rejected(try rejection(attempt))
@@ -84,28 +75,39 @@ public struct Gate: @unchecked Sendable {
         return .admitted(
             Permit(
                 binding: Binding(record), number: record.permit,
-                core: PermitCore(first.hot.pointee.core)))
+                core: PermitCore(first.owner)))
     }
 
     /// Books and forgets: no permit, nothing to complete; for pure pacing.
     ///
     /// - Throws: as `tryAcquire`, and `concurrencyNeedsPermit` where a concurrency limit applies.
     /// - Complexity: O(limits); one compare-and-swap each. No allocation.
-    @inline(__always)
+    @inlinable @inline(__always)
     public func tryCharge(
         _ cost: borrowing Cost = Cost()
     ) throws(LimiterError) -> ChargeDecision {
-        let near = anchor.plan
-        if _fastPath(cost.extra.isEmpty && near.isInForce && near.isPlainBucket),
-            let result = near.chargeSingle(CostAmounts(withoutExtra: cost))
-        {
-            return .admitted(Binding(single: result, of: near))
+        // As in `tryAcquire`: the limit's facts are read behind the call.
+        defer { withExtendedLifetime(self) {} }
+        if _fastPath(cost.extra.isEmpty) {
+            let charged = chargeAtOnce(cost.requests, cost.inputTokens, cost.outputTokens)
+            if let limit = charged.limit {
+                return .admitted(Binding(charged, of: limit, cost))
+            }
         }
         return try chargeMany(cost)
     }
 
+    @usableFromInline
     @inline(never)
-    private func chargeMany(_ cost: borrowing Cost) throws(LimiterError) -> ChargeDecision {
+    func chargeAtOnce(
+        _ requests: Int64, _ inputTokens: Int64, _ outputTokens: Int64
+    ) -> ChargedAtOnce {
+        anchor.plan.chargeAtOnce(requests, inputTokens, outputTokens)
+    }
+
+    @usableFromInline
+    @inline(never)
+    func chargeMany(_ cost: borrowing Cost) throws(LimiterError) -> ChargeDecision {
         if _fastPath(cost.extra.isEmpty && isInForce) {
             let attempt = first.charge(CostAmounts(withoutExtra: cost))
             if _fastPath(attempt.isAdmitted) {
@@ -190,7 +192,7 @@ public struct Gate: @unchecked Sendable {
 ///
 /// A caller that keeps gates in a collection retains and releases this object around each call; with
 /// the head beside its reference count, a charge of a bucket touches this object and the key alone.
-/// The copy serves `chargeSingle`, which reads a plan's head and never its steps.
+/// The copy serves `chargeAtOnce`, which reads a plan's head and never its steps.
 private final class GateAnchor: ManagedBuffer<GateStorage, UInt64> {
     static func make(_ storage: GateStorage) -> GateAnchor {
         let words = MemoryLayout<ChargePlan>.size / 8

@@ -30,6 +30,7 @@ package final class LimiterCore: @unchecked Sendable {
         var loads: UInt64 = 1
         var events = EventRing()
         var isZombie = false
+        var isReplacedReported = false
         var reportedDamages: UInt64 = 0
     }
 
@@ -38,21 +39,24 @@ package final class LimiterCore: @unchecked Sendable {
     /// gates resolve by are of one load.
     let reloading = ForkableLock((), rank: .reload)
 
+    /// Held while this process takes an owner's entry.
+    let adoption = ForkableLock((), rank: .adoption)
+    /// The policy file that is watched, if one is.
+    let policyFile = ForkableLock<PolicyFile?>(nil, rank: .policyFile)
+    /// Steady instant of the last beat that a caller did.
+    let beatenAt = Atomic<Int64>(0)
+
     /// Plans that may wait before the open permits are searched for them.
     static let retiredPlansBound = 64
 
     package init(_ document: PolicyDocument, options: Limiter.Options) throws(LimiterError) {
         self.options = options
         let url = try Self.storeURL(options)
-        guard url == "memory:" else {
-            throw LimiterError(
-                .unsupportedStore, "store \"\(url)\" is not one that this version knows: memory:")
-        }
         do throws(StoreError) {
-            let segment = try Segment(anonymousWithKeyCapacity: options.keyCapacity)
+            let segment = try Self.segment(url, options)
             let clock: StoreClock
-            (clock, manual) = Self.clock(options.clock)
-            store = SegmentStore(segment: segment, clock: clock)
+            (clock, manual) = Self.clock(of: segment)
+            store = SegmentStore(segment: segment, clock: clock, url: url)
             let table = PolicyTable(document)
             state = ForkableLock(
                 State(loaded: Loaded(table: table, limits: try store.load(table.scopes))),
@@ -73,11 +77,24 @@ package final class LimiterCore: @unchecked Sendable {
                 ownerIdentity: .makeOwned(0), owner: .makeOwned(0),
                 heartbeatIdentity: .makeOwned(0),
                 isClosed: .makeOwned(0), core: Unmanaged.passUnretained(self)))
-        adopt(ProcessIdentity.current())
+        store.stampTimes()
+        if let name = store.segment.unprovenFileSystem {
+            report(.fileSystemUnproven, "\(url) lies on \(name), on which nobody has tried a store")
+        }
+        if manual != nil { store.segment.watch.looksAtEachClaim() }
+        do throws(StoreError) {
+            try requireOwner()
+        } catch {
+            throw LimiterError(error)
+        }
+        // What processes held that died while nobody was here.
+        store.segment.reclaimDead(now: store.clock.now())
+        if beatsFromOpening { startHeartbeat(ProcessIdentity.current()) }
     }
 
     deinit {
         Heartbeat.shared.remove(self)
+        leaveOwner()
         state.withLock { state in
             for plan in state.retiredPlans { plan.free() }
         }
@@ -89,33 +106,46 @@ package final class LimiterCore: @unchecked Sendable {
             word.freeOwned()
         }
         hot.deallocate()
-        manual?.steady.freeOwned()
-        manual?.offset.freeOwned()
+    }
+
+    private static func segment(
+        _ url: String, _ options: Limiter.Options
+    ) throws(StoreError) -> Segment {
+        var kind = SegmentClockKind.system
+        var start: Int64 = 0
+        if case .manual(let startUnixNanoseconds) = options.clock {
+            kind = .manual
+            start = startUnixNanoseconds
+        }
+        switch try StoreURL(url) {
+        case .memory:
+            return try Segment(
+                anonymousWithKeyCapacity: options.keyCapacity, clockKind: kind,
+                startUnixNanoseconds: start)
+        case .file(let path, let group):
+            return try Segment.open(
+                SegmentFileRequest(
+                    path: path, keyCapacity: options.keyCapacity, clockKind: kind,
+                    startUnixNanoseconds: start, group: group))
+        case .other:
+            throw .invalidURL(
+                url: url, reason: "this version knows memory: and file:, not this scheme")
+        }
     }
 
     private static func clock(
-        _ clock: LimiterClock
+        of segment: Segment
     ) -> (StoreClock, (steady: SharedWord, offset: SharedWord)?) {
-        switch clock {
-        case .system: return (StoreClock(), nil)
-        case .manual(let start):
-            let steady = SharedWord.makeOwned(0)
-            let offset = SharedWord.makeOwned(UInt64(bitPattern: start))
-            return (StoreClock(steady: steady, wallOffset: offset), (steady, offset))
+        guard segment.clockKind == .manual else {
+            return (StoreClock(steadyOffset: segment.steadyOffset), nil)
         }
+        let (steady, offset) = segment.manualClock
+        return (StoreClock(steady: steady, wallOffset: offset), (steady, offset))
     }
 
     private static func storeURL(_ options: Limiter.Options) throws(LimiterError) -> String {
         if let url = options.store { return url }
         return Environment.value(of: "ADMISSION_STORE") ?? "memory:"
-    }
-
-    /// Gives this process a lease owner number of its own: at the start and in a forked child.
-    @inline(never)
-    func adopt(_ identity: UInt64) {
-        let number = store.segment.takeOwnerNumber()
-        hot.pointee.owner.store(number)
-        hot.pointee.ownerIdentity.store(identity)
     }
 
     @inline(never)
@@ -137,6 +167,9 @@ extension LimiterCore {
     /// Makes the plan of a set of attributes under the document in force.
     func makePlan(_ attributes: [Attribute]) throws(LimiterError) -> ChargePlanReference {
         try checkOpen()
+        if store.segment.isReplaced {
+            throw LimiterError(StoreError.replaced(path: store.segment.path ?? ""))
+        }
         // The version before the document: a load in between makes the plan stale, not wrong.
         let version = hot.pointee.loadVersion.load()
         let loaded = state.withLock { $0.loaded }
@@ -146,13 +179,23 @@ extension LimiterCore {
         } catch {
             throw LimiterError(error)
         }
+        let plan: ChargePlanReference
         do throws(SegmentStore.PlanFault) {
-            return try store.makePlan(
+            plan = try store.makePlan(
                 loaded.limits, matches: matches, version: version,
                 core: UnsafeMutableRawPointer(hot))
         } catch {
             throw LimiterError(error)
         }
+        guard plan.head.pointee.hasConcurrency else { return plan }
+        do throws(StoreError) {
+            // A claim that was turned down comes here: the entry may not be this process' any more.
+            try requireOwner()
+        } catch {
+            plan.free()
+            throw LimiterError(error)
+        }
+        return plan
     }
 
     /// Takes plans that no gate uses any more; frees those that no open permit names.
@@ -184,12 +227,5 @@ extension SharedWord {
     func freeOwned() {
         address.deinitialize(count: 1)
         address.deallocate()
-    }
-}
-
-extension Segment {
-    /// A lease owner number: 1 … 4095, given out in turn.
-    func takeOwnerNumber() -> UInt64 {
-        word(Header.ownerHint).fetchAdd(1) % 4_095 + 1
     }
 }

@@ -45,9 +45,7 @@ public enum StoreReset {
     static func run(
         _ segment: Segment, clock: StoreClock, name: String, force: Bool
     ) throws(LimiterError) -> SegmentResetReport {
-        let live = (1..<Segment.OwnerRecord.count).filter {
-            segment.ownerRecord($0).keepsLeases
-        }
+        let live = segment.owners().filter(\.keepsLeases)
         guard force || live.isEmpty else {
             throw LimiterError(
                 .storeInUse,
@@ -57,8 +55,27 @@ public enum StoreReset {
     }
 }
 
-/// Opens the segment that a URL names, which must exist, with its clock. The mapping part completes
-/// this for files; what is in memory belongs to its process.
+/// Opens the segment that a URL names, which must exist, with its own clock. What is in memory belongs
+/// to its process.
 func openSegment(url: String) throws(LimiterError) -> (segment: Segment, clock: StoreClock) {
-    throw LimiterError(.unsupportedStore, "store \"\(url)\" cannot be opened from outside")
+    do throws(StoreError) {
+        guard case .file(let path, _) = try StoreURL(url) else {
+            throw .invalidURL(url: url, reason: "only a store in a file is seen from outside")
+        }
+        let segment: Segment
+        do throws(StoreError) {
+            segment = try Segment.open(SegmentFileRequest(path: path, mustExist: true))
+        } catch {
+            guard case .clockMismatch(_, isManual: true) = error else { throw error }
+            segment = try Segment.open(
+                SegmentFileRequest(path: path, clockKind: .manual, mustExist: true))
+        }
+        guard segment.clockKind == .manual else {
+            return (segment, StoreClock(steadyOffset: segment.steadyOffset))
+        }
+        let (steady, wallOffset) = segment.manualClock
+        return (segment, StoreClock(steady: steady, wallOffset: wallOffset))
+    } catch {
+        throw LimiterError(error)
+    }
 }

@@ -90,10 +90,10 @@ final class SegmentBench {
             policyJSON: Self.policy(rate: 100 + reloads % 7, limit: 10 + reloads % 3))
     }
 
-    /// A live owner's entry by hand: every number that this process may hold.
-    func enterOwners() {
-        for number in 1..<Segment.OwnerRecord.count {
-            segment.word(Segment.Header.owners + number * 64).store(2 << 32 | UInt64(getpid()))
+    /// Takes every owner for dead.
+    func endOwners() {
+        for owner in segment.owners() {
+            segment.ownerWord(owner.number).store(OwnerEntry.word(owner.word, turned: .dead))
         }
     }
 

@@ -97,7 +97,7 @@ import Testing
                 let block = segment.blocks(of: key.offset).blocks.first
             else { return nil }
             if target == .slots {
-                return block.offset + KeyRecord.body + numbers.below(block.slots) * 8
+                return block.slot(numbers.below(block.count))
             }
             return numbers.pick([block.offset, block.offset + 8, key.offset + KeyRecord.firstBlock])
         case .definitions: return definition.offset + numbers.below(28) * 8

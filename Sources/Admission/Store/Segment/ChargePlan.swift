@@ -49,8 +49,9 @@ package final class LimitNotes: Sendable {
         }
         shared = SharedLimitReference(
             SharedLimit(
-                capacity: limit.kind.capacity, reciprocal: reciprocal,
-                policyName: self.policyName.address, limitName: limitName.address))
+                capacity: limit.kind.capacity, countIndex: limit.count.index,
+                reciprocal: reciprocal, policyName: self.policyName.address,
+                limitName: limitName.address))
     }
 
     deinit {
@@ -65,21 +66,26 @@ package final class LimitNotes: Sendable {
 }
 
 /// What all keys of a limit share on the path of a single bucket: one line for all of them.
+@frozen
+@usableFromInline
 package struct SharedLimit {
     /// 1 once a cost above 0 met the limit; relaxed, any thread.
-    var wasCharged: UInt64 = 0
-    package var capacity: Int64
+    @usableFromInline var wasCharged: UInt64 = 0
+    @usableFromInline package var capacity: Int64
     /// floor((2^64 - 1) / interval) of a bucket.
-    var reciprocal: UInt64
+    @usableFromInline var reciprocal: UInt64
+    /// Index of what the limit counts.
+    @usableFromInline package var countIndex: Int64
     /// Interned, never freed.
-    package var policyName: UnsafePointer<CChar>?
-    package var limitName: UnsafePointer<CChar>?
+    @usableFromInline package var policyName: UnsafePointer<CChar>?
+    @usableFromInline package var limitName: UnsafePointer<CChar>?
 
     init(
-        capacity: Int64, reciprocal: UInt64, policyName: UnsafePointer<CChar>,
+        capacity: Int64, countIndex: Int32, reciprocal: UInt64, policyName: UnsafePointer<CChar>,
         limitName: UnsafePointer<CChar>
     ) {
         self.capacity = capacity
+        self.countIndex = Int64(countIndex)
         self.reciprocal = reciprocal
         self.policyName = policyName
         self.limitName = limitName
@@ -122,12 +128,14 @@ package struct ChargeStep {
     var countIndex: Int32
     /// Bucket: parity of words under these parameters. Calendar: guard. Concurrency: lease ns.
     var detail: UInt64
-    /// Concurrency: offset of the slot to try first; changed by any thread, relaxed.
+    /// Changed by any thread, relaxed. Concurrency: offset of the slot to try first. Rolling: a
+    /// cell's `epoch << 7 | slot`, most often the current one's, which spares two divisions.
     var hint: UInt64
     /// Calendar: address of the `CalendarCell`.
     var calendar: UnsafeRawPointer?
     ///
-    /// Concurrency: segment's address, max hold ns, 1 where the key has more slots than the limit.
+    /// Concurrency: segment's address, max hold ns, 1 where the key has more slots than the limit,
+    /// segment's size, the first slot block's offset and slots.
     var parameters: (UInt64, UInt64, UInt64, UInt64, UInt64, UInt64)
     /// Where the key's text lies behind the steps, in bytes from the plan's start, and its length.
     var textOffset: UInt32
@@ -140,7 +148,8 @@ package struct ChargeStep {
 /// The memory of a plan: a head of one cache line, then the steps.
 ///
 /// ```
-/// head:  core · version and flags · record · tag · interval · tolerance · shared limit · clock
+/// head:  core · version and flags · record · tag · interval · tolerance · shared limit · offset
+///        of steady time
 /// steps: 192 bytes each, in the order in which charges are taken (concurrency, then by address)
 /// texts: the keys' attribute values, to find or make a key again that was reclaimed
 /// ```
@@ -161,8 +170,8 @@ package struct ChargePlan {
     var tolerance: UInt64
     /// The single bucket's limit.
     package var shared: UnsafeMutablePointer<SharedLimit>?
-    /// The system's clock; nil: the plan takes the general way.
-    var clock: UnsafePointer<CounterClock>?
+    /// What the at-once ways add to the process's clock: `StoreClock.steadyOffset`.
+    var steadyOffset: Int64
 
     /// A plan of one bucket on the system's clock that needs no stamp, so that its instants are in
     /// half nanoseconds.
@@ -170,6 +179,21 @@ package struct ChargePlan {
     package var isSingleBucket: Bool {
         get { flags & 1 != 0 }
         set { flags = flags & ~1 | (newValue ? 1 : 0) }
+    }
+
+    /// `isSingleBucket` of requests or input tokens, which the functions for a single one serve.
+    @inline(__always)
+    package var isPlainBucket: Bool {
+        get { flags & 8 != 0 }
+        set { flags = flags & ~8 | (newValue ? 8 : 0) }
+    }
+
+    /// A plan of a few windows and a concurrency limit on the system's clock, which
+    /// `acquireAtOnce` serves.
+    @inline(__always)
+    package var isOfFewLimits: Bool {
+        get { flags & 16 != 0 }
+        set { flags = flags & ~16 | (newValue ? 16 : 0) }
     }
 
     @inline(__always)
@@ -186,20 +210,22 @@ package struct ChargePlan {
     }
 
     /// Bytes of the head and of a step.
-    package static let headBytes = 128
-    package static let stepBytes = 192
+    package static var headBytes: Int { StepFacts.stepsOffset }
+    package static var stepBytes: Int { StepFacts.stepBytes }
     /// Limits that may apply to one gate.
     package static let maximumSteps = 256
 
-    /// Second line of the head.
-    static let successorOffset = 64
+    /// Second line of the head: the successor, and whether every step's first charge was noted.
+    static var successorOffset: Int { 64 }
 }
 
 /// Address of a plan. The gate's storage owns the memory.
+@frozen
+@usableFromInline
 package struct ChargePlanReference: @unchecked Sendable, Equatable {
     // Unchecked: an address; what it points at is written before it is published, but for words
     // that are read and written relaxed.
-    package let address: UnsafeMutableRawPointer
+    @usableFromInline package let address: UnsafeMutableRawPointer
 
     @inline(__always)
     package init(_ address: UnsafeMutableRawPointer) { self.address = address }
@@ -310,6 +336,11 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
     static func checkLayout() -> Bool {
         MemoryLayout<ChargeStep>.offset(of: \.parameters) == parametersOffset
             && MemoryLayout<ChargeStep>.offset(of: \.hint) == 48
+            && MemoryLayout<ChargeStep>.offset(of: \.capacity) == StepFacts.capacityOffset
+            && MemoryLayout<ChargeStep>.offset(of: \.countIndex) == StepFacts.countOffset
+            && MemoryLayout<ChargeStep>.offset(of: \.policyName) == StepFacts.policyOffset
+            && MemoryLayout<ChargeStep>.offset(of: \.limitName) == StepFacts.limitOffset
+            && MemoryLayout<ChargePlan>.offset(of: \.core) == 0
             && MemoryLayout<ChargeStep>.offset(of: \.isNoted) == 33
             && MemoryLayout<ChargeStep>.size <= ChargePlan.stepBytes
             && MemoryLayout<ChargePlan>.size <= ChargePlan.successorOffset

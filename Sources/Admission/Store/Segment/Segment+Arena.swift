@@ -15,10 +15,7 @@ extension Segment {
     }
 
     /// The error for a word that no writer leaves.
-    func corrupted(_ what: String) -> StoreError { .corrupted(path: name, what: what) }
-
-    /// What errors call the segment. Memory has no path: the mapping part gives a file's.
-    private var name: String { "memory:" }
+    func corrupted(_ what: String) -> StoreError { .corrupted(path: path ?? "memory:", what: what) }
 
     /// Links that a walk over one chain, or over all of them, follows at most: more keys than fit
     /// mean that a chain leads back into itself. Twice the capacity, since a walk may meet records
@@ -34,14 +31,6 @@ extension Segment {
         let end = word(Header.allocated).load()
         return min(max(0, Int(clamping: end) - arenaStart), size - arenaStart)
     }
-
-    /// Has the file system promise space up to `end` before it is handed out; memory needs none.
-    /// The mapping part replaces this.
-    func reserve(through end: Int) throws(StoreError) {}
-
-    /// The same for the index word of a chain, before its part of the index holds its first key.
-    /// The mapping part replaces this.
-    func reserveIndex(bucket: Int) throws(StoreError) {}
 }
 
 /// Handing out and taking back.

@@ -55,34 +55,19 @@ extension Segment {
 
 /// Slot blocks of a concurrency key, as anyone may read them who does not trust them.
 extension Segment {
-    /// Blocks of one key: each is as large as the one before twice, but where reloads add few slots.
-    static var maximumBlocks: Int { 1 << 16 }
-
-    /// Bytes of a block with so many slots.
-    static func blockBytes(slots: Int) -> Int { KeyRecord.body + slots * 8 }
-
     /// Whether every block of a concurrency key lies in the segment and the list of them ends.
-    func hasSoundBlocks(_ record: Int) -> Bool {
-        blocks(of: record).isSound
-    }
+    func hasSoundBlocks(_ record: Int) -> Bool { blocks(of: record).isSound }
 
-    /// Blocks by offset and number of slots, as far as their list leads.
-    func blocks(of record: Int) -> (blocks: [(offset: Int, slots: Int)], isSound: Bool) {
-        var blocks: [(offset: Int, slots: Int)] = []
-        var link = word(record + KeyRecord.firstBlock).load()
-        // A key has one at least.
-        guard link != 0 else { return ([], false) }
-        while link != 0 {
-            guard link >> 32 == 0, blocks.count < Self.maximumBlocks else { return (blocks, false) }
-            let offset = Int(link) * 16
-            guard contains(offset, KeyRecord.body) else { return (blocks, false) }
-            let slots = word(offset + 8).load()
-            guard slots >= 1, slots <= 1 << 20, contains(offset, Self.blockBytes(slots: Int(slots)))
-            else { return (blocks, false) }
-            blocks.append((offset, Int(slots)))
-            link = word(offset).load()
-        }
-        return (blocks, true)
+    /// The blocks as far as their list leads.
+    func blocks(of record: Int) -> (blocks: [LeaseBlock], isSound: Bool) {
+        let link = word(record + KeyRecord.firstBlock).load()
+        let offset = Int(link & 0xffff_ffff) * 16
+        guard link >> 32 == 0, contains(offset, KeyRecord.body),
+            let first = leaseBlock(at: offset)
+        else { return ([], false) }
+        var blocks: [LeaseBlock] = []
+        let isSound = LeaseBlock.forEach(from: first, base: base, size: size) { blocks.append($0) }
+        return (blocks, isSound)
     }
 }
 

@@ -64,9 +64,9 @@ extension SegmentCheck {
         if !isSound { report.fault("\(name): slot blocks") }
         for block in blocks {
             report.slotBlocks += 1
-            add(block.offset, Segment.blockBytes(slots: block.slots), .slots)
-            for index in 0..<block.slots {
-                let slot = word(block.offset + KeyRecord.body + index * 8)
+            add(block.offset, LeaseBlock.bytes(slots: block.count), .slots)
+            for index in 0..<block.count {
+                let slot = word(block.slot(index))
                 // Freeing clears the expiry with the owner.
                 if LeaseSlots.owner(of: slot) == 0, LeaseSlots.freed(slot) != slot {
                     report.fault("\(name): slot \(index) of block \(block.offset)")

@@ -30,35 +30,9 @@ extension StoreInspection {
     }
 }
 
-extension Segment {
-    /// An entry of the owner table: see `Header.owners`.
-    struct OwnerRecord {
-        static let bytes = 64
-        static let count = 4_096
-        static let states = ["free", "claimed", "live", "dead", "silent"]
-
-        /// `incarnation:24 | state:8 | pid:32`.
-        let word: UInt64
-        let pidNamespace: UInt64
-        let heartbeat: Int64
-
-        /// Nil: no state that a writer leaves.
-        var state: String? {
-            let code = Int(word >> 32 & 0xff)
-            return code < Self.states.count ? Self.states[code] : nil
-        }
-        var pid: Int32 { Int32(truncatingIfNeeded: word & 0xffff_ffff) }
-        /// Whether its leases are its own: it lives, or lives where nobody here sees into.
-        var keepsLeases: Bool { state == "live" || state == "silent" }
-    }
-
-    /// - Parameter number: 1 … 4,095.
-    func ownerRecord(_ number: Int) -> OwnerRecord {
-        let start = Header.owners + number * OwnerRecord.bytes
-        return OwnerRecord(
-            word: word(start).load(), pidNamespace: word(start + 16).load() & 0xff_ffff_ffff,
-            heartbeat: Int64(bitPattern: word(start + 32).load()))
-    }
+extension OwnerEntry {
+    /// Whether its leases are its own: it lives, or lives where nobody here sees into.
+    var keepsLeases: Bool { state == .live || state == .silent }
 }
 
 /// One reading of a segment.
@@ -222,62 +196,47 @@ private struct SegmentReader {
     }
 
     private func liveLeases(_ key: KeyReference) -> Int64 {
-        var live: Int64 = 0
-        for block in segment.blocks(of: key.offset).blocks {
-            for index in 0..<block.slots
-            where LeaseSlots.isLive(slot(block.offset, index), now: now) {
-                live += 1
-            }
-        }
-        return live
-    }
-
-    private func slot(_ block: Int, _ index: Int) -> UInt64 {
-        segment.word(block + KeyRecord.body + index * 8).load()
+        LeaseArray(segment, at: key.offset).liveCount(now: now)
     }
 
     private mutating func readLeases(
         _ key: KeyReference, _ identity: LimitIdentity, _ parameters: Definition.Parameters,
         _ attributes: [Attribute]
     ) {
-        let (blocks, isSound) = segment.blocks(of: key.offset)
-        if !isSound { isDamaged = true }
-        var position = 0
-        for block in blocks {
-            for index in 0..<block.slots {
-                let word = slot(block.offset, index)
-                guard LeaseSlots.isLive(word, now: now) else { continue }
-                let number = Int(LeaseSlots.owner(of: word))
-                leasesOfOwner[number, default: 0] += 1
-                guard leases.count < maximum else {
-                    omitted += 1
-                    continue
-                }
-                let owner = segment.ownerRecord(number)
-                let left = LeaseSlots.end(of: word, now: now) &- now
-                leases.append(
-                    StoreInspection.Lease(
-                        policy: identity.policy, limit: identity.limit, attributes: attributes,
-                        slot: position + index, owner: number,
-                        pid: owner.state == "free" || owner.state == nil ? nil : owner.pid,
-                        ageNanoseconds: max(0, parameters.values[1] &- left),
-                        runsOutNanoseconds: left))
+        guard segment.hasSoundBlocks(key.offset) else {
+            isDamaged = true
+            return
+        }
+        var held: [LeaseArray.Held] = []
+        LeaseArray(segment, at: key.offset).forEachHeld(
+            now: now, leaseNanoseconds: parameters.values[1]
+        ) { held.append($0) }
+        for lease in held {
+            leasesOfOwner[lease.owner, default: 0] += 1
+            guard leases.count < maximum else {
+                omitted += 1
+                continue
             }
-            position += block.slots
+            let owner = segment.owner(lease.owner)
+            leases.append(
+                StoreInspection.Lease(
+                    policy: identity.policy, limit: identity.limit, attributes: attributes,
+                    slot: lease.slot, owner: lease.owner,
+                    pid: owner.state == nil || owner.state == .free ? nil : owner.pid,
+                    ageNanoseconds: max(0, now &- lease.acquiredAt),
+                    runsOutNanoseconds: lease.endsAt &- now))
         }
     }
 
     private mutating func readOwners() {
-        for number in 1..<Segment.OwnerRecord.count {
-            let owner = segment.ownerRecord(number)
-            guard owner.word != 0, owner.state != "free" else { continue }
+        for owner in segment.owners() {
             if owner.state == nil { isDamaged = true }
             owners.append(
                 StoreInspection.Owner(
-                    number: number, pid: owner.pid, pidNamespace: owner.pidNamespace,
-                    state: owner.state ?? "unknown",
+                    number: owner.number, pid: owner.pid, pidNamespace: owner.pidNamespace,
+                    state: owner.state.map { "\($0)" } ?? "unknown",
                     heartbeatAgeNanoseconds: now &- owner.heartbeat,
-                    leases: leasesOfOwner[number] ?? 0))
+                    leases: leasesOfOwner[owner.number] ?? 0))
         }
     }
 }

@@ -121,13 +121,13 @@ extension Segment {
         of key: KeyReference, _ keepsLive: Bool, _ report: inout SegmentResetReport
     ) {
         for block in blocks(of: key.offset).blocks {
-            for index in 0..<block.slots {
-                let slot = word(block.offset + KeyRecord.body + index * 8)
+            for index in 0..<block.count {
+                let slot = word(block.slot(index))
                 while true {
                     let seen = slot.load()
                     let owner = Int(LeaseSlots.owner(of: seen))
                     guard owner != 0 else { break }
-                    if keepsLive, ownerRecord(owner).keepsLeases {
+                    if keepsLive, self.owner(owner).keepsLeases {
                         report.leasesKept += 1
                         break
                     }
@@ -140,7 +140,7 @@ extension Segment {
         }
         // Behind the swaps, as a release does.
         word(key.offset + KeyRecord.liveEstimate).storeRelaxed(0)
-        LeaseArray(record: base + key.offset, base: base).freedSlot()
+        LeaseArray(self, at: key.offset).freedSlot()
     }
 }
 

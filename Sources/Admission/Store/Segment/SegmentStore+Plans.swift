@@ -97,7 +97,7 @@ extension SegmentStore {
         guard segment.hasSoundBlocks(key.offset) else {
             throw segment.corrupted("slots of the key at byte \(key.offset)")
         }
-        let leases = LeaseArray(record: segment.base + key.offset, base: segment.base)
+        let leases = LeaseArray(segment, at: key.offset)
         // Somebody began to retire it and died: it is open again, or gone and found anew.
         if !LeaseArray.isOpen(leases.state.load()) { _ = leases.retireIfIdle(now: clock.now()) }
     }
@@ -187,6 +187,8 @@ extension SegmentStore {
         head.pointee.hasConcurrency = entries.contains { $0.notes.definition.kind == .concurrency }
         head.pointee.isSingleBucket = false
         head.pointee.record = segment.base
+        head.pointee.steadyOffset = clock.steadyOffset
+        head.pointee.isOfFewLimits = isServedAtOnce(plan)
         if entries.count == 1, entries[0].notes.definition.kind == .bucket {
             fillSingle(plan)
         }
@@ -224,6 +226,11 @@ extension SegmentStore {
             step.pointee.detail = UInt64(bitPattern: values[1])
             step.pointee.parameters.0 = UInt64(UInt(bitPattern: segment.base))
             step.pointee.parameters.1 = UInt64(bitPattern: values[2])
+            let leases = LeaseArray(segment, at: entry.key.offset)
+            step.pointee.parameters.3 = UInt64(segment.size)
+            step.pointee.parameters.4 = UInt64(leases.first.offset)
+            step.pointee.parameters.5 = UInt64(leases.first.count)
+            segment.word(Segment.Header.longestLease).raise(UInt64(max(0, values[1])))
             step.pointee.parameters.2 = step.leases.capacity > values[0] ? 1 : 0
             step.hint.storeRelaxed(UInt64(step.leases.firstSlot))
             // "Full" was said for the slots of another document, perhaps.
@@ -239,7 +246,7 @@ extension SegmentStore {
         let head = plan.head
         // A bucket with a stamp takes the general way, which looks at it, as does a manual clock.
         guard let count = UInt8(exactly: step.pointee.countIndex), !bucket.needsStamp,
-            let system = clock.systemClock
+            !clock.isManual
         else { return }
         head.pointee.isSingleBucket = true
         head.pointee.countIndex = count
@@ -249,6 +256,27 @@ extension SegmentStore {
         head.pointee.interval = bucket.interval
         head.pointee.tolerance = bucket.tolerance
         head.pointee.shared = step.pointee.notes.takeUnretainedValue().shared.address
-        head.pointee.clock = system
+        head.pointee.isPlainBucket = count <= 1
+    }
+
+    /// Whether `acquireAtOnce` serves the plan: few limits, windows and one concurrency limit with
+    /// few slots, of counts that are not extra.
+    private func isServedAtOnce(_ plan: ChargePlanReference) -> Bool {
+        let count = plan.stepCount
+        guard !clock.isManual, count >= 1, count <= ChargePlanReference.maximumAtOnce else {
+            return false
+        }
+        return (0..<count).allSatisfy { index in
+            let step = plan.step(index)
+            guard step.pointee.countIndex <= Count.concurrency.index else { return false }
+            switch step.pointee.kind {
+            case .rolling: return true
+            case .calendar: return step.pointee.calendar != nil
+            case .concurrency:
+                return index == 0 && step.pointee.capacity <= 16
+                    && step.pointee.parameters.2 == 0
+            case .bucket, .slots, .parameters: return false
+            }
+        }
     }
 }
