@@ -62,6 +62,12 @@ package struct RollingWindow: Sendable, Hashable {
         Int64(bitPattern: (epoch &- Self.firstEpoch) &* cellNanoseconds)
     }
 
+    /// Whether a cell holds an instant; for an epoch that may be any number.
+    @inline(__always)
+    package func holds(_ epoch: UInt64, _ now: Int64) -> Bool {
+        UInt64(bitPattern: now &- start(ofEpoch: epoch)) < cellNanoseconds
+    }
+
     /// Where in the ring a cell lies. Exact for epochs below 2^57.
     @inline(__always)
     package func slot(ofEpoch epoch: UInt64) -> Int {
@@ -74,6 +80,8 @@ package struct RollingWindow: Sendable, Hashable {
 extension RollingWindow {
     /// Bits of an epoch that a word keeps.
     package static let epochMask: UInt64 = (1 << 22) - 1
+    /// The newest epoch that any clock reaches: `slot` is exact up to here.
+    package static let largestEpoch: UInt64 = (1 << 57) - 1
     /// The largest count a cell holds; more saturates.
     package static let largestCount: UInt64 = (1 << 41) - 2
     /// The largest sum a base holds.

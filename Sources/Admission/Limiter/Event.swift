@@ -36,6 +36,9 @@ public struct Event: Sendable, Hashable {
             }
         }
 
+        /// Whether every process notes it for itself, so that nobody takes it over from others.
+        var isEveryones: Bool { self == .storeReplaced || self == .fileSystemUnproven }
+
         /// The kind of a number that another process wrote.
         package init?(code: UInt8) {
             guard code != 0, let kind = Kind.allCases.first(where: { $0.code == code }) else {
@@ -138,7 +141,7 @@ struct EventRing: Sendable {
                 if number + UInt64(SegmentEvents.count) > seen { missing.append(number) }
                 continue
             }
-            guard let kind = Event.Kind(code: event.kind) else { continue }
+            guard let kind = Event.Kind(code: event.kind), !kind.isEveryones else { continue }
             new.append(
                 Unnumbered(
                     kind: kind, instant: event.wallNanoseconds, processID: event.processID,
@@ -185,6 +188,7 @@ extension LimiterCore {
 
     func events(after sequence: UInt64) -> [Event] {
         reportDamages()
+        reportDeaths()
         noticeLoads()
         return state.withLock { state in
             state.events.merge(store.segment)

@@ -78,6 +78,7 @@ extension LimiterCore {
         }
         if options.heartbeat == .automatic { renewAll(now: now, until: now + nanoseconds) }
         _ = manual.steady.fetchAdd(UInt64(nanoseconds))
+        beat(now: now + nanoseconds, renews: false)
     }
 
     func setTime(_ unixNanoseconds: Int64) throws(LimiterError) {
@@ -95,6 +96,6 @@ extension LimiterCore {
         guard hot.pointee.isClosed.swap(0, 1) else { return }
         report(.closed, "closed")
         // Gates meet another version and find the limiter closed.
-        hot.pointee.loadVersion.increment()
+        hot.stopPlans()
     }
 }

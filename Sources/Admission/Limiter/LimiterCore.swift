@@ -33,6 +33,7 @@ package final class LimiterCore: @unchecked Sendable {
         /// `loadVersion` when others' loads were looked for last.
         var noticedVersion: UInt64 = 0
         var isZombie = false
+        var isReplacedReported = false
         var reportedDamages: UInt64 = 0
     }
 
@@ -40,6 +41,13 @@ package final class LimiterCore: @unchecked Sendable {
     /// Held while a document is put in force, so that the store's parameters and the document that
     /// gates resolve by are of one load.
     let reloading = ForkableLock((), rank: .reload)
+
+    /// Held while this process takes an owner's entry.
+    let adoption = ForkableLock((), rank: .adoption)
+    /// The policy file that is watched, if one is.
+    let policyFile = ForkableLock<PolicyFile?>(nil, rank: .policyFile)
+    /// Steady instant of the last beat that a caller did.
+    let beatenAt = Atomic<Int64>(0)
 
     /// Plans that may wait before the open permits are searched for them.
     static let retiredPlansBound = 64
@@ -70,23 +78,27 @@ package final class LimiterCore: @unchecked Sendable {
         }
         hot = UnsafeMutablePointer<HotCore>.allocate(capacity: 1)
         hot.initialize(
-            to: HotCore(
-                loadVersion: store.segment.loadVersion, clock: store.clock, permits: permits,
-                identityWord: ProcessIdentity.word,
-                retries: store.segment.retries,
-                ownerIdentity: .makeOwned(0), owner: .makeOwned(0),
-                heartbeatIdentity: .makeOwned(0),
-                isClosed: .makeOwned(0), core: Unmanaged.passUnretained(self)))
-        adopt(ProcessIdentity.current())
+            to: HotCore(store, permits: permits, core: self))
         store.stampTimes()
         tellOfOpening()
+        if manual != nil { store.segment.watch.looksAtEachClaim() }
+        do throws(StoreError) {
+            try requireOwner()
+        } catch {
+            throw LimiterError(error)
+        }
+        if let name = store.segment.unprovenFileSystem {
+            report(.fileSystemUnproven, "\(url) lies on \(name), where nobody has tried a store")
+        }
+        // What processes held that died while nobody was here.
+        store.segment.reclaimDead(now: store.clock.now())
+        if beatsFromOpening { startHeartbeat(ProcessIdentity.current()) }
     }
 
     deinit {
         Heartbeat.shared.remove(self)
-        state.withLock { state in
-            for plan in state.retiredPlans { plan.free() }
-        }
+        leaveOwner()
+        for plan in state.withLock({ $0.retiredPlans }) { store.free(plan) }
         hot.pointee.permits.unmap()
         for word in [
             hot.pointee.ownerIdentity, hot.pointee.owner, hot.pointee.heartbeatIdentity,
@@ -137,14 +149,6 @@ package final class LimiterCore: @unchecked Sendable {
         return Environment.value(of: "ADMISSION_STORE") ?? "memory:"
     }
 
-    /// Gives this process a lease owner number of its own: at the start and in a forked child.
-    @inline(never)
-    func adopt(_ identity: UInt64) {
-        let number = store.segment.takeOwnerNumber()
-        hot.pointee.owner.store(number)
-        hot.pointee.ownerIdentity.store(identity)
-    }
-
     @inline(never)
     func startHeartbeat(_ identity: UInt64) {
         hot.pointee.heartbeatIdentity.store(identity)
@@ -162,13 +166,17 @@ package final class LimiterCore: @unchecked Sendable {
 /// Plans and their end.
 extension LimiterCore {
     /// Makes the plan of a set of attributes under the document in force.
-    func makePlan(_ attributes: [Attribute]) throws(LimiterError) -> ChargePlanReference {
+    ///
+    /// - Parameter isFirst: the plan is a gate's first, which keeps the attributes.
+    func makePlan(
+        _ attributes: [Attribute], isFirst: Bool = false
+    ) throws(LimiterError) -> ChargePlanReference {
         try checkOpen()
         if store.segment.isReplaced {
             throw LimiterError(StoreError.replaced(path: store.segment.path ?? ""))
         }
         // The version before the document: a load in between makes the plan stale, not wrong.
-        let version = hot.pointee.loadVersion.load()
+        let version = hot.loadVersion.load()
         let (loaded, isLoadNew) = state.withLock { state in
             defer { state.noticedVersion = version }
             return (state.loaded, state.noticedVersion != version)
@@ -180,13 +188,23 @@ extension LimiterCore {
         } catch {
             throw LimiterError(error)
         }
+        let plan: ChargePlanReference
         do throws(SegmentStore.PlanFault) {
-            return try store.makePlan(
+            plan = try store.makePlan(
                 loaded.limits, matches: matches, version: version,
-                core: UnsafeMutableRawPointer(hot))
+                core: UnsafeMutableRawPointer(hot), keeping: isFirst ? attributes : [])
         } catch {
             throw LimiterError(error)
         }
+        guard plan.head.pointee.hasConcurrency else { return plan }
+        do throws(StoreError) {
+            // A claim that was turned down comes here: the entry may not be this process' any more.
+            try requireOwner()
+        } catch {
+            store.free(plan)
+            throw LimiterError(error)
+        }
+        return plan
     }
 
     /// Takes plans that no gate uses any more; frees those that no open permit names.
@@ -207,7 +225,7 @@ extension LimiterCore {
             state.sweepAt = max(Self.retiredPlansBound, state.retiredPlans.count * 2)
             return freed
         }
-        for plan in freed { plan.free() }
+        for plan in freed { store.free(plan) }
     }
 }
 
@@ -218,12 +236,5 @@ extension SharedWord {
     func freeOwned() {
         address.deinitialize(count: 1)
         address.deallocate()
-    }
-}
-
-extension Segment {
-    /// A lease owner number: 1 … 4095, given out in turn.
-    func takeOwnerNumber() -> UInt64 {
-        word(Header.ownerHint).fetchAdd(1) % 4_095 + 1
     }
 }

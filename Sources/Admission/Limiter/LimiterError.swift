@@ -81,6 +81,8 @@ public struct LimiterError: Error, Sendable, CustomStringConvertible {
         public static let storeReplaced = Code(610, "store_replaced")
         /// As many processes hold leases as the store has room for.
         public static let ownerTableFull = Code(611, "owner_table_full")
+        /// A reset that was not forced, of a store that live processes use.
+        public static let storeInUse = Code(612, "store_in_use")
         /// `advance` or `setTime` on a limiter that runs on the system's clock.
         public static let notManualClock = Code(700, "not_manual_clock")
         /// `advance` by less than 0.
@@ -99,10 +101,11 @@ public struct LimiterError: Error, Sendable, CustomStringConvertible {
             invalidArgument, closed, notSupported, invalidPolicy, policyUnreadable,
             zoneUnavailable, missingAttribute, duplicateAttribute, invalidAttribute, negativeCost,
             negativeUsage, concurrencyNeedsPermit, tooManyLimits, alreadyCompleted, notOwner,
-            leaseExpired, permitTableFull, keyTableFull, outOfMemory, unsupportedStore, storeUnavailable,
+            leaseExpired, permitTableFull, keyTableFull, outOfMemory, unsupportedStore,
+            storeUnavailable,
             storeForeign, storeVersion, storeCorrupted, storeFull, storeNotPermitted,
             networkFileSystem, otherTimeNamespace, clockMismatch, storeReplaced, ownerTableFull,
-            notManualClock, clockBackwards, invalidHandle, internalError,
+            storeInUse, notManualClock, clockBackwards, invalidHandle, internalError,
         ]
     }
 
@@ -166,7 +169,8 @@ extension LimiterError {
                 .otherTimeNamespace,
                 "\(path) is used in time namespace \(found), this process is in \(own)")
         case .clockMismatch(let path, let isManual):
-            let (kept, asked) = isManual ? ("a manual", "the system's") : ("the system's", "a manual")
+            let (kept, asked) =
+                isManual ? ("a manual", "the system's") : ("the system's", "a manual")
             self.init(
                 .clockMismatch, "\(path) runs on \(kept) clock, the limiter asks for \(asked) one")
         case .replaced(let path):

@@ -26,7 +26,7 @@ extension Segment {
             guard let block = definition.blockInForce() else { return nil }
             let parameters = Definition.Parameters(block)
             let word = state.load()
-            guard self.word(key.offset + KeyRecord.tag).load() == key.tag,
+            guard Self.isSameLife(self.word(key.offset + KeyRecord.tag).load(), key.tag),
                 word != TokenBucket.retired
             else { return nil }
             // Behind the word: it is of the block's own number or of the one before.
@@ -58,6 +58,7 @@ extension Segment {
     /// Whether a bucket's key is the one that was meant, and not retired.
     func isLive(_ key: KeyReference) -> Bool {
         let state = word(key.offset + KeyRecord.state).load()
-        return word(key.offset + KeyRecord.tag).load() == key.tag && state != TokenBucket.retired
+        return Self.isSameLife(word(key.offset + KeyRecord.tag).load(), key.tag)
+            && state != TokenBucket.retired
     }
 }

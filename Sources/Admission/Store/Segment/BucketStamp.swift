@@ -19,6 +19,12 @@ struct BucketStamp {
         now &- Int64(bitPattern: word.load()) > bucket.stampNanoseconds
     }
 
+    /// Whether the bucket has refilled since: a charge lies at most an eighth of a cycle behind the
+    /// stamp and puts the TAT at most a quarter ahead of itself.
+    func isAncient(_ bucket: TokenBucket, now: Int64) -> Bool {
+        now &- Int64(bitPattern: word.load()) > 3 * bucket.stampNanoseconds
+    }
+
     /// Renews an old stamp, and the word with it.
     ///
     /// - Parameters:
@@ -33,7 +39,8 @@ struct BucketStamp {
             let stamp = word.load()
             let age = now &- Int64(bitPattern: stamp)
             let seen = state.load()
-            guard SharedWord(record, at: KeyRecord.tag).load() == tag, seen != TokenBucket.retired,
+            guard Segment.isSameLife(SharedWord(record, at: KeyRecord.tag).load(), tag),
+                seen != TokenBucket.retired,
                 seen & 1 == parity, isInForce()
             else { return }
             // A charge lies at most an eighth of a cycle behind the stamp and puts the TAT at most
@@ -41,11 +48,11 @@ struct BucketStamp {
             let isFull =
                 age > 3 * bucket.stampNanoseconds || bucket.lead(of: seen, now: now) == 0
             if isFull && !state.swap(seen, bucket.fresh(now: now, parity: parity)) { continue }
-            if Int64(bitPattern: stamp) < 0 {
-                // No writer's: raising it would leave it.
-                _ = word.swap(stamp, UInt64(bitPattern: now))
-            } else {
+            // Swapped where it is no instant, which a maximum would never leave behind.
+            if stamp >> 63 == 0 {
                 word.raise(UInt64(bitPattern: now))
+            } else {
+                _ = word.swap(stamp, UInt64(bitPattern: now))
             }
         }
     }

@@ -61,7 +61,7 @@ extension ChargePlanReference {
             if _fastPath(prepared[index].commit()) {
                 prepared[index].note(charges + index)
                 if step(index).pointee.kind == .concurrency,
-                    _slowPath(!step(index).keepsClaim())
+                    _slowPath(!step(index).keepsClaim(owner: moment.owner))
                 {
                     return (index &+ 1, .stale)
                 }
@@ -146,6 +146,7 @@ extension ChargePlanReference {
             return nil
         }
         guard first.outcome == .rejected else { return first }
+        if first.refusal == .concurrency { step(0).reclaimDead(now: moment.now) }
         // Looked at again before it is refused: a decision in flight may have given back since.
         let second = worst(cost, &moment)
         guard second.outcome == .rejected else {
@@ -270,91 +271,4 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
         pointee.notes.takeUnretainedValue().wasCharged = true
         isNoted = true
     }
-}
-
-/// The plan of a single bucket: one line of the plan, one of the key, one swap.
-extension ChargePlanReference {
-    /// Reads the clock and computes the swap that would charge a plan of one bucket; nil: take the
-    /// general way. Nothing is charged.
-    ///
-    /// Calls nothing: whatever would need a call (a clock to be looked at anew, a limit that was
-    /// never met before) is left to the general way. It is apart from `commit` so that a caller
-    /// has the clock and the key read before it swaps another word: loads wait behind a swap.
-    ///
-    /// - Parameter amount: units of the bucket's count.
-    @inline(__always)
-    package func prepareSingle(_ amount: Int64) -> SingleCharge? {
-        // Set with `isSingleBucket`, which the caller has asked for.
-        let clock = head.pointee.clock.unsafelyUnwrapped
-        guard _fastPath(shared.wasCharged.loadRelaxed() != 0),
-            let now = clock.pointee.nanosecondsByAnchor()
-        else { return nil }
-        let scaled = UInt64(bitPattern: now) &<< 1
-        let (high, charged) = head.pointee.interval.multipliedFullWidth(
-            by: UInt64(bitPattern: amount))
-        guard _fastPath(high == 0 && charged <= head.pointee.tolerance && amount > 0) else {
-            return nil
-        }
-        var charge = SingleCharge(
-            now: now, wallOffset: clock.pointee.wallOffsetNanoseconds(), amount: amount,
-            scaled: scaled,
-            charged: charged)
-        return look(&charge) ? charge : nil
-    }
-
-    /// Reads the key's word and computes the next; false: refused, or not the plan's any more.
-    @inline(__always)
-    private func look(_ charge: inout SingleCharge) -> Bool {
-        let parity = head.pointee.parity
-        let word = SharedWord(head.pointee.record, at: KeyRecord.state).load()
-        var lead = (word & ~1) &- charge.scaled
-        if lead > UInt64(Int64.max) { lead = 0 }
-        charge.word = word
-        charge.after = lead &+ charge.charged
-        charge.next = (charge.scaled &+ charge.after) | parity
-        // The tag is read behind the word.
-        let tag = SharedWord(head.pointee.record, at: KeyRecord.tag).load()
-        return _fastPath(
-            tag == head.pointee.tag && word & 1 == parity
-                && word != TokenBucket.retired && charge.after <= head.pointee.tolerance
-                && charge.next != TokenBucket.retired)
-    }
-
-    /// Charges what was prepared, looking again where another writer came first; nil: refused now,
-    /// nothing was charged. Lock-free.
-    ///
-    /// - Parameter retries: counts swaps that met another writer.
-    @inline(__always)
-    package func commit(_ prepared: SingleCharge, retries: SharedWord) -> ChargeResult? {
-        var charge = prepared
-        let state = SharedWord(head.pointee.record, at: KeyRecord.state)
-        while _slowPath(!state.swap(charge.word, charge.next)) {
-            retries.increment()
-            guard look(&charge) else { return nil }
-        }
-        let span = head.pointee.tolerance &- charge.after
-        var left = span.multipliedFullWidth(by: shared.address.pointee.reciprocal).high
-        if span &- left &* head.pointee.interval >= head.pointee.interval { left &+= 1 }
-        var result = ChargeResult(
-            outcome: .admitted, now: charge.now, wallOffset: charge.wallOffset)
-        result.step = 0
-        result.remaining = Int64(bitPattern: left)
-        result.asked = charge.amount
-        return result
-    }
-}
-
-/// A charge of a plan of one bucket that is ready to be swapped in.
-package struct SingleCharge {
-    let now: Int64
-    let wallOffset: Int64
-    let amount: Int64
-    /// Now in the bucket's doubled quanta.
-    let scaled: UInt64
-    /// What the amount takes, in the same.
-    let charged: UInt64
-    /// The word that was seen, the one to put there, and the lead that it holds.
-    var word: UInt64 = 0
-    var next: UInt64 = 0
-    var after: UInt64 = 0
 }

@@ -18,7 +18,7 @@ struct ChargeMoment {
     var now: Int64
     /// Wall minus steady nanoseconds.
     var wallOffset: Int64
-    /// Lease owner number of this process.
+    /// `LeaseOwner` of this process.
     var owner: UInt64
     /// Units left on the step just taken.
     var remaining: Int64 = 0
@@ -67,15 +67,6 @@ struct PreparedCharge {
         charge.pointee.place = place
         charge.pointee.laterAmount = 0
         charge.pointee.laterPlace = 0
-        charge.pointee.total = amount
-    }
-
-    /// The same without the place of later additions, of which the amount says that there are none.
-    @inline(__always)
-    func noteFirst(_ charge: UnsafeMutablePointer<StepCharge>) {
-        charge.pointee.amount = amount
-        charge.pointee.place = place
-        charge.pointee.laterAmount = 0
         charge.pointee.total = amount
     }
 }
@@ -157,7 +148,14 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
     @inline(never)
     func turn(to epoch: UInt64) -> UInt64? {
         let segment = pointee.notes.takeUnretainedValue().definition.segment
-        return RollingCells(record: pointee.record).turn(rolling.pointee, to: epoch, in: segment)
+        return RollingCells(record: pointee.record).turn(
+            rolling.pointee, to: epoch, horizon: horizon, in: segment)
+    }
+
+    /// How far anybody's clock may have come, by the clock as it is read now.
+    var horizon: RollingHorizon {
+        let notes = pointee.notes.takeUnretainedValue()
+        return RollingHorizon(rolling.pointee, now: notes.clock.now(), damages: notes.damages)
     }
 
     @inline(__always)
@@ -214,10 +212,13 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
         return .taken
     }
 
-    /// Whether a slot that was claimed by `commit` may be kept: the key still takes claims.
+    /// Whether a slot that was claimed by `commit` may be kept: the key still takes claims, and the
+    /// claimant's entry still is its own.
     @inline(__always)
-    func keepsClaim() -> Bool {
-        LeaseArray.isOpen(leases.state.load()) && isCurrent
+    func keepsClaim(owner: UInt64) -> Bool {
+        let array = leases
+        return LeaseArray.isOpen(array.state.load()) && isCurrent
+            && array.isInForce(LeaseOwner(word: owner))
     }
 }
 
@@ -264,7 +265,8 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
         let definition = pointee.notes.takeUnretainedValue().definition
         let capacity = definition.parameters()?.current.values[0] ?? pointee.capacity
         let full = CalendarWindow.word(
-            number: window.number, count: UInt64(bitPattern: capacity))
+            number: window.number,
+            count: Swift.min(UInt64(Swift.max(0, capacity)), CalendarWindow.largestCount))
         if state.swap(word, full) {
             pointee.notes.takeUnretainedValue().damages.value.wrappingAdd(1, ordering: .relaxed)
         }
@@ -303,8 +305,8 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
         let segment = pointee.notes.takeUnretainedValue().definition.segment
         do throws(StoreError) {
             switch try array.claimAny(
-                limit: pointee.capacity, owner: moment.owner, expiry: expiry, now: moment.now,
-                in: segment)
+                limit: pointee.capacity, owner: LeaseOwner(word: moment.owner), expiry: expiry,
+                now: moment.now, in: segment)
             {
             case .claimed(let claim):
                 guard isCurrent else {
@@ -318,6 +320,7 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
                 moment.remaining = Swift.max(0, pointee.capacity &- live)
                 return .taken
             case .full: return .refused
+            case .disowned: return .stale
             case .retired:
                 _ = array.retireIfIdle(now: moment.now)
                 return .stale
@@ -331,7 +334,11 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
     var leases: LeaseArray {
         LeaseArray(
             record: pointee.record,
-            base: UnsafeMutableRawPointer(bitPattern: UInt(pointee.parameters.0)).unsafelyUnwrapped)
+            base: UnsafeMutableRawPointer(bitPattern: UInt(pointee.parameters.0)).unsafelyUnwrapped,
+            size: Int(truncatingIfNeeded: pointee.parameters.3),
+            first: LeaseBlock(
+                offset: Int(truncatingIfNeeded: pointee.parameters.4),
+                count: Int(truncatingIfNeeded: pointee.parameters.5)))
     }
 
     @inline(never)

@@ -24,6 +24,7 @@ package final class Definition: Sendable {
     /// Cells in the ring of a rolling limit's keys, fixed by the identity; 0 for other kinds.
     let ringCount: Int
 
+    static let next = 0
     static let kindAndLength = 8
     static let inForce = 16
     static let identityHash = 24
@@ -129,7 +130,7 @@ package final class Definition: Sendable {
 
 extension Segment {
     /// Definitions that a walk over their list meets at most: none is smaller than this.
-    private var mostDefinitions: Int { (size - arenaStart) / Definition.identity }
+    var mostDefinitions: Int { (size - arenaStart) / Definition.identity }
 
     /// The definition with an identity, made with these parameters where it is new.
     ///

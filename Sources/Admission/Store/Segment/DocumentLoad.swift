@@ -104,14 +104,16 @@ struct DocumentLoad {
         switch step {
         case .look: try look()
         case .finishSweeps:
-            sweep(entries.filter(\.isUnswept).map { ($0.definition, $0.seen.number) })
+            guard sweep(entries.filter(\.isUnswept).map { ($0.definition, $0.seen.number) }) else {
+                throw segment.corrupted("a chain of keys leads nowhere")
+            }
             step = .announce
         case .announce:
             segment.loadVersion.increment()
             step = .publish(0)
         case .publish(let index): try publish(index)
         case .sweep:
-            sweep(
+            _ = sweep(
                 entries.compactMap { entry in
                     guard case .changed(let number) = entry.outcome else { return nil }
                     return (entry.definition, number)
@@ -172,19 +174,24 @@ struct DocumentLoad {
 
     /// Brings every word of some buckets under the parameters in force, which are of these numbers
     /// or newer ones, and says so.
-    private func sweep(_ definitions: [(Definition, number: UInt64)]) {
+    ///
+    /// - Returns: false when keys could not be found.
+    private func sweep(_ definitions: [(Definition, number: UInt64)]) -> Bool {
         let buckets = definitions.filter { $0.0.kind == .bucket }
-        guard !buckets.isEmpty else { return }
+        guard !buckets.isEmpty else { return true }
         let byOffset = Dictionary(
             buckets.map { ($0.0.offset, $0.0) }, uniquingKeysWith: { first, _ in first })
-        segment.forEachKey { key, owner in
+        let isWhole = segment.forEachKey { key, owner in
             guard let definition = byOffset[owner.offset] else { return }
             _ = segment.convertBucket(key, of: definition)
         }
+        // Keys behind damage were not met.
+        guard isWhole else { return false }
         // The number that was in force before the walk began: a load that came while it lasted has
         // words of its own to convert. A key that was published behind the walk's back is full under
         // any parameters (`SegmentStore.seed`).
         for (definition, number) in buckets { definition.sweptNumber.raise(number) }
+        return true
     }
 
     private mutating func publishDocument() {

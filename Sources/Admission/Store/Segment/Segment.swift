@@ -105,6 +105,8 @@ package final class Segment: @unchecked Sendable {
     let file: SegmentFile?
     /// Added to the process's steady clock; 0 in memory.
     package private(set) var steadyOffset: Int64 = 0
+    /// What this process knows of the lease owners.
+    package let watch = OwnerWatch()
 
     /// Maps a segment of its own: shared with children forked from now on, gone with the last.
     ///
@@ -186,70 +188,6 @@ package final class Segment: @unchecked Sendable {
     /// Keys that live now. A key may be removed before its maker has counted it, so the word may be
     /// below 0 for a moment.
     package var keyCount: Int { max(0, Int(bitPattern: UInt(word(Header.keyCount).load()))) }
-
-    /// Bytes of the arena in use or on free lists.
-    package var allocatedBytes: Int { Int(word(Header.allocated).load()) - arenaStart }
-}
-
-/// Space in the arena.
-extension Segment {
-    /// Bytes that a record of this size really takes: its size class.
-    static func roundedSize(_ bytes: Int) -> Int {
-        guard bytes > 2_032 else { return (bytes + 15) & ~15 }
-        var rounded = 4_096
-        while rounded < bytes { rounded *= 2 }
-        return rounded
-    }
-
-    private func freeList(kind: LimitKindCode, bytes: Int) -> SharedWord {
-        let rounded = Self.roundedSize(bytes)
-        var sizeClass = rounded / 16
-        if rounded > 2_032 { sizeClass = 128 + (rounded.trailingZeroBitCount - 12) }
-        let index = Int(kind.rawValue) * Self.sizeClasses + min(sizeClass, Self.sizeClasses - 1)
-        return word(Header.freeLists + index * 8)
-    }
-
-    /// Takes zeroed or used space for a record; the caller writes every word of it but the tag, whose
-    /// incarnation goes on.
-    ///
-    /// Lock-free. Space of one kind is never used for another, so that a stale reader of a word
-    /// meets only words of its own kind there.
-    func allocate(kind: LimitKindCode, bytes: Int) throws(StoreError) -> Int {
-        let list = freeList(kind: kind, bytes: bytes)
-        while true {
-            // `tag:32 | offset:32`: the tag changes with every push and pop, so that a head that
-            // went away and came back is not taken for unchanged.
-            let head = list.load()
-            let offset = Int(head & 0xffff_ffff) * 16
-            guard offset != 0 else { break }
-            let next = word(offset + KeyRecord.link).load() & 0xffff_ffff
-            if list.swap(head, (head >> 32 &+ 1) << 32 | next) { return offset }
-        }
-        return try bump(Self.roundedSize(bytes))
-    }
-
-    /// Takes untouched space from the end of the arena.
-    func bump(_ bytes: Int) throws(StoreError) -> Int {
-        let allocated = word(Header.allocated)
-        while true {
-            let start = allocated.load()
-            guard Int(start) + bytes <= size else {
-                throw .arenaFull(neededBytes: bytes, sizeBytes: size)
-            }
-            try reserve(through: Int(start) + bytes)
-            if allocated.swap(start, start + UInt64(bytes)) { return Int(start) }
-        }
-    }
-
-    /// Gives a record's space back to its free list.
-    func free(_ offset: Int, kind: LimitKindCode, bytes: Int) {
-        let list = freeList(kind: kind, bytes: bytes)
-        while true {
-            let head = list.load()
-            word(offset + KeyRecord.link).store(head & 0xffff_ffff)
-            if list.swap(head, (head >> 32 &+ 1) << 32 | UInt64(offset / 16)) { return }
-        }
-    }
 }
 
 /// The kind of a limit as segments store it.

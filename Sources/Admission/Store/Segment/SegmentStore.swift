@@ -28,6 +28,7 @@ package final class SegmentStore: Store {
         var unit: CalendarUnit
     }
 
+    let planMemory = PlanMemory()
     let tables = ForkableLock(Tables(), rank: .notes)
 
     package init(segment: Segment, clock: StoreClock, url: String = "memory:") {
@@ -87,6 +88,7 @@ package final class SegmentStore: Store {
             segment.finishRetirement(key.offset, tag: key.tag)
             reclaimed += 1
         }
+        segment.recountKeys()
         return reclaimed
     }
 
@@ -94,6 +96,8 @@ package final class SegmentStore: Store {
         _ key: KeyReference, _ definition: Definition, now: Int64, wall: Int64
     ) -> Bool {
         let record = segment.base + key.offset
+        // Who began to remove it died.
+        if segment.isRetired(key.offset, kind: definition.kind) { return true }
         guard let (number, parameters) = definition.parameters() else { return false }
         let values = parameters.values
         switch definition.kind {
@@ -117,7 +121,8 @@ package final class SegmentStore: Store {
             return RollingCells(record: record).retireIfIdle(window, now: now)
         case .calendar: return retireCalendarIfIdle(key, definition, wall: wall)
         case .concurrency:
-            return LeaseArray(record: record, base: segment.base).retireIfIdle(now: now)
+            guard segment.hasSoundBlocks(key.offset) else { return false }
+            return LeaseArray(segment, at: key.offset).retireIfIdle(now: now)
         case .slots, .parameters: return false
         }
     }

@@ -21,7 +21,8 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
         case .rolling:
             guard isCurrent else { return }
             RollingCells(record: pointee.record).refund(
-                rolling.pointee, epoch: place, amount: UInt64(amount), in: definition.segment)
+                rolling.pointee, epoch: place, amount: UInt64(amount), tag: pointee.tag,
+                horizon: horizon, in: definition.segment)
         case .calendar:
             while true {
                 let word = state.load()
@@ -164,7 +165,8 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
         case .rolling: return viewRolling(amount, &moment, isDetailed: isDetailed)
         case .calendar: return viewCalendar(amount, &moment)
         case .concurrency:
-            guard isCurrent else { return nil }
+            // One that is being retired takes no claims: the plan is made anew, which finishes that.
+            guard isCurrent, LeaseArray.isOpen(leases.state.load()) else { return nil }
             let live = leases.liveCount(now: moment.now)
             let left = Swift.max(0, pointee.capacity &- live)
             let verdict = Verdict(left > 0 ? .none : .concurrency, remaining: left)
@@ -178,6 +180,11 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
     ) -> View? {
         let cells = RollingCells(record: pointee.record)
         guard cells.base.load() != RollingCells.retiredBase else { return nil }
+        // A newer epoch than the caller's is another caller's, or damage.
+        if _slowPath(cells.stamp.load() > rolling.pointee.epoch(at: moment.now)) {
+            guard isCurrent else { return nil }
+            cells.mendIfDamaged(rolling.pointee, horizon)
+        }
         let seen = cells.view(
             rolling.pointee, now: moment.now, limit: pointee.capacity, amount: amount,
             isDetailed: isDetailed)
@@ -274,8 +281,14 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
         let end = Swift.min(until.addingSaturated(lease), acquiredAt.addingSaturated(hold))
         guard end > now else { return leases.isLive(claim(of: charge), now: now) }
         let expiry = LeaseSlots.expiry(now: end, leaseNanoseconds: 0)
-        return leases.renew(claim(of: charge), expiry: expiry, now: now)
+        guard leases.renew(claim(of: charge), expiry: expiry, now: now) else { return false }
+        leases.stamp(claim(of: charge), acquiredAt: acquiredAt)
+        return true
     }
+
+    /// Looks for dead owners: every slot is taken.
+    @inline(never)
+    func reclaimDead(now: Int64) { definition.segment.reclaimDeadForClaim(now: now) }
 }
 
 extension SegmentStore {
