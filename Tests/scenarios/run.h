@@ -235,13 +235,27 @@ static int64_t wait_in_log(const gate_state *gate, int64_t now, int64_t n, int64
     return 0;
 }
 
+static const char *store_name(void) {
+    return getenv("ADMISSION_TEST_DIRECTORY") == NULL ? "memory" : "file";
+}
+
+/* "memory:", or a new file of the directory that ADMISSION_TEST_DIRECTORY names. */
+static const char *next_store(void) {
+    static char url[1024];
+    static int files = 0;
+    const char *directory = getenv("ADMISSION_TEST_DIRECTORY");
+    if (directory == NULL) return "memory:";
+    snprintf(url, sizeof url, "file:%s/c-%d", directory, ++files);
+    return url;
+}
+
 static void open_limiter(run_state *run, const char *opening, admission_status *status) {
     char text[MAX_LINE + 128];
     document(opening, text, sizeof text);
     admission_options options = ADMISSION_OPTIONS_INIT;
     options.clock = ADMISSION_CLOCK_MANUAL;
     options.policy_json = text;
-    options.store_url = "memory:";
+    options.store_url = next_store();
     options.start_unix_ns = run->start;
     *status = admission_limiter_open(&options, &run->limiter);
 }

@@ -372,7 +372,7 @@ int main(int count, char **arguments) {
     read_table(path != NULL ? path : "core.cases", &table);
     outcome result = run_table(&table, arguments + first + 1, wanted_count, to_fail);
     int missing = 0;
-    printf("scenarios %s (c):", to_fail ? "to fail" : "core");
+    printf("scenarios %s (c, %s):", to_fail ? "to fail" : "core", store_name());
     for (int id = 0; id < table.id_count; id++) {
         if (result.ran[id]) printf(" %s", table.ids[id]);
         else missing++;

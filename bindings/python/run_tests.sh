@@ -44,5 +44,9 @@ print(f"loaded {admission.library_path}")'
 without=tests/test_policy_yaml.py::test_without_pyyaml_the_error_says_what_is_needed
 alone PYTHONPATH="$yaml" python -m pytest -q -p no:cacheprovider --deselect "$without" tests "$@"
 alone python -m pytest -q -p no:cacheprovider "$without"
+# The scenarios again, each on a file of its own.
+mkdir "$away/stores"
+alone ADMISSION_TEST_DIRECTORY="$away/stores" python -m pytest -q -p no:cacheprovider \
+    tests/test_scenarios.py
 alone python -m mypy --strict --cache-dir "$away/mypy" -p admission
 alone python -m mypy --strict --cache-dir "$away/mypy" bench_call.py tests/typed_use.py

@@ -44,15 +44,11 @@ package final class LimiterCore: @unchecked Sendable {
     package init(_ document: PolicyDocument, options: Limiter.Options) throws(LimiterError) {
         self.options = options
         let url = try Self.storeURL(options)
-        guard url == "memory:" else {
-            throw LimiterError(
-                .unsupportedStore, "store \"\(url)\" is not one that this version knows: memory:")
-        }
         do throws(StoreError) {
-            let segment = try Segment(anonymousWithKeyCapacity: options.keyCapacity)
+            let segment = try Self.segment(url, options)
             let clock: StoreClock
-            (clock, manual) = Self.clock(options.clock)
-            store = SegmentStore(segment: segment, clock: clock)
+            (clock, manual) = Self.clock(of: segment)
+            store = SegmentStore(segment: segment, clock: clock, url: url)
             let table = PolicyTable(document)
             state = ForkableLock(
                 State(loaded: Loaded(table: table, limits: try store.load(table.scopes))),
@@ -74,6 +70,7 @@ package final class LimiterCore: @unchecked Sendable {
                 heartbeatIdentity: .makeOwned(0),
                 isClosed: .makeOwned(0), core: Unmanaged.passUnretained(self)))
         adopt(ProcessIdentity.current())
+        store.stampTimes()
     }
 
     deinit {
@@ -89,20 +86,41 @@ package final class LimiterCore: @unchecked Sendable {
             word.freeOwned()
         }
         hot.deallocate()
-        manual?.steady.freeOwned()
-        manual?.offset.freeOwned()
+    }
+
+    private static func segment(
+        _ url: String, _ options: Limiter.Options
+    ) throws(StoreError) -> Segment {
+        var kind = SegmentClockKind.system
+        var start: Int64 = 0
+        if case .manual(let startUnixNanoseconds) = options.clock {
+            kind = .manual
+            start = startUnixNanoseconds
+        }
+        switch try StoreURL(url) {
+        case .memory:
+            return try Segment(
+                anonymousWithKeyCapacity: options.keyCapacity, clockKind: kind,
+                startUnixNanoseconds: start)
+        case .file(let path, let group):
+            return try Segment.open(
+                SegmentFileRequest(
+                    path: path, keyCapacity: options.keyCapacity, clockKind: kind,
+                    startUnixNanoseconds: start, group: group))
+        case .other:
+            throw .invalidURL(
+                url: url, reason: "this version knows memory: and file:, not this scheme")
+        }
     }
 
     private static func clock(
-        _ clock: LimiterClock
+        of segment: Segment
     ) -> (StoreClock, (steady: SharedWord, offset: SharedWord)?) {
-        switch clock {
-        case .system: return (StoreClock(), nil)
-        case .manual(let start):
-            let steady = SharedWord.makeOwned(0)
-            let offset = SharedWord.makeOwned(UInt64(bitPattern: start))
-            return (StoreClock(steady: steady, wallOffset: offset), (steady, offset))
+        guard segment.clockKind == .manual else {
+            return (StoreClock(steadyOffset: segment.steadyOffset), nil)
         }
+        let (steady, offset) = segment.manualClock
+        return (StoreClock(steady: steady, wallOffset: offset), (steady, offset))
     }
 
     private static func storeURL(_ options: Limiter.Options) throws(LimiterError) -> String {
@@ -137,6 +155,9 @@ extension LimiterCore {
     /// Makes the plan of a set of attributes under the document in force.
     func makePlan(_ attributes: [Attribute]) throws(LimiterError) -> ChargePlanReference {
         try checkOpen()
+        if store.segment.isReplaced {
+            throw LimiterError(StoreError.replaced(path: store.segment.path ?? ""))
+        }
         // The version before the document: a load in between makes the plan stale, not wrong.
         let version = hot.pointee.loadVersion.load()
         let loaded = state.withLock { $0.loaded }

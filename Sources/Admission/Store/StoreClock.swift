@@ -7,10 +7,15 @@ package struct StoreClock: Sendable {
     private let steady: SharedWord
     private let offset: SharedWord
     private let system: CounterClockReference
+    /// Added to the process's steady nanoseconds: what a file that outlived a boot brings along.
+    package let steadyOffset: Int64
 
     /// The system's clocks.
-    package init() {
+    ///
+    /// - Parameter steadyOffset: nanoseconds, see `SegmentClock`; 0 in memory.
+    package init(steadyOffset: Int64 = 0) {
         isManual = false
+        self.steadyOffset = steadyOffset
         let unused = ProcessIdentity.word
         steady = unused
         offset = unused
@@ -24,6 +29,7 @@ package struct StoreClock: Sendable {
     ///   - wallOffset: word with wall minus steady nanoseconds.
     package init(steady: SharedWord, wallOffset: SharedWord) {
         isManual = true
+        steadyOffset = 0
         self.steady = steady
         offset = wallOffset
         system = CounterClock.shared
@@ -33,13 +39,14 @@ package struct StoreClock: Sendable {
     @inline(__always)
     package func now() -> Int64 {
         if _slowPath(isManual) { return Int64(bitPattern: steady.load()) }
-        return system.clock.pointee.nanoseconds()
+        return system.clock.pointee.nanoseconds() &+ steadyOffset
     }
 
     /// The same where it needs no call; nil: ask `now()`.
     @inline(__always)
     package func nowAtOnce() -> Int64? {
-        isManual ? nil : system.clock.pointee.nanosecondsByAnchor()
+        guard !isManual, let now = system.clock.pointee.nanosecondsByAnchor() else { return nil }
+        return now &+ steadyOffset
     }
 
     /// The system's clock, which is never freed; nil on a manual one.
@@ -49,13 +56,13 @@ package struct StoreClock: Sendable {
     @inline(__always)
     package func wallOffset() -> Int64 {
         if _slowPath(isManual) { return Int64(bitPattern: offset.load()) }
-        return system.clock.pointee.wallOffsetNanoseconds()
+        return system.clock.pointee.wallOffsetNanoseconds() &- steadyOffset
     }
 
     /// Steady nanoseconds, some milliseconds late, at a third of the cost.
     @inline(__always)
     package func coarseNow() -> Int64 {
         if _slowPath(isManual) { return Int64(bitPattern: steady.load()) }
-        return system.clock.pointee.coarseNanoseconds()
+        return system.clock.pointee.coarseNanoseconds() &+ steadyOffset
     }
 }

@@ -3,6 +3,8 @@
 /// One seeded trace: a limiter and its oracle, asked the same, compared after every operation.
 struct LawRun {
     let seed: UInt64
+    /// Where the store's file lies.
+    private let directory: ScratchDirectory?
     var numbers: SeededNumbers
     let limiter: Limiter
     let oracle: PlainLimiter
@@ -46,7 +48,7 @@ struct LawRun {
         let description: String
     }
 
-    init(seed: UInt64) throws {
+    init(seed: UInt64, store: TestStore = .memory) throws {
         self.seed = seed
         numbers = SeededNumbers(seed: seed)
         documents = LawDocuments(
@@ -54,10 +56,12 @@ struct LawRun {
         isManualHeartbeat = numbers.isOne(of: 2)
         let document = try documents.document(&numbers)
         let start = numbers.number(-1...2_000_000_000) * 1_000_000_000 + numbers.number(0...999)
+        let (url, directory) = try store.fresh()
+        self.directory = directory
         limiter = try Limiter(
             policy: document,
             options: Limiter.Options(
-                store: "memory:", clock: .manual(startUnixNanoseconds: start),
+                store: url, clock: .manual(startUnixNanoseconds: start),
                 permitCapacity: 256, keyCapacity: 1_024,
                 heartbeat: isManualHeartbeat ? .manual : .automatic))
         oracle = PlainLimiter(document, wall: start)

@@ -5,14 +5,16 @@ import Testing
 /// Seeded traces against the plain log. A failure prints its seed: run it alone with
 /// `ADMISSION_SEED=…`.
 @Suite struct LawTests {
-    @Test("a limiter decides, settles and explains as a plain log of every charge would")
-    func plainLog() throws {
+    @Test(
+        "a limiter decides, settles and explains as a plain log of every charge would",
+        arguments: TestStore.allCases)
+    func plainLog(_ store: TestStore) throws {
         let operations = TestLength.isSoak ? 1_000_000 : 12_000
         let each = 600
         var tally = LawRun.Tally()
         var seed = TestLength.seed
         while tally.operations < operations {
-            var run = try LawRun(seed: seed)
+            var run = try LawRun(seed: seed, store: store)
             do {
                 try run.run(operations: each)
             } catch {
@@ -22,7 +24,7 @@ import Testing
             tally += run.tally
             seed &+= 1
         }
-        print("laws: seeds \(TestLength.seed)...\(seed - 1): \(tally)")
+        print("laws on \(store): seeds \(TestLength.seed)...\(seed - 1): \(tally)")
         #expect(tally.admitted > operations / 20)
         #expect(tally.jumps > operations / 200 && tally.expired > 0 && tally.reclaimed > 0)
         for reason in [

@@ -13,6 +13,9 @@ final class ScenarioRun {
     /// The steady instant at which the case began; nil until something was decided.
     var zero: Int64?
     let startUnixNanoseconds: Int64
+    let store: TestStore
+    /// Where the store's files lie.
+    private var directories: [ScratchDirectory] = []
     var opened: Limiter?
     var gates: [String: Gate] = [:]
     var logs: [String: [ScenarioLogEntry]] = [:]
@@ -20,17 +23,18 @@ final class ScenarioRun {
     /// Permits without a name, open to the end of the case.
     var held: [ScenarioPermit] = []
 
-    init(_ scenario: ScenarioCase, opening: String?) throws {
+    init(_ scenario: ScenarioCase, opening: String?, store: TestStore) throws {
+        self.store = store
         startUnixNanoseconds = try ScenarioText.number(scenario.start)
         line = opening ?? ""
         if let opening { opened = try open(ScenarioText.document(opening)) }
     }
 
     /// Runs the case with each of its openings.
-    static func run(_ scenario: ScenarioCase) throws {
+    static func run(_ scenario: ScenarioCase, store: TestStore = .memory) throws {
         let openings = scenario.openings.isEmpty ? [nil] : scenario.openings.map(Optional.some)
         for opening in openings {
-            let run = try ScenarioRun(scenario, opening: opening)
+            let run = try ScenarioRun(scenario, opening: opening, store: store)
             defer { run.close() }
             for step in scenario.steps { try run.step(step) }
             guard run.compared > 0 else { throw run.failure("nothing was compared") }
@@ -115,7 +119,9 @@ final class ScenarioRun {
 
     func open(_ document: String) throws -> Limiter {
         var options = Limiter.Options()
-        options.store = "memory:"
+        let (url, directory) = try store.fresh()
+        if let directory { directories.append(directory) }
+        options.store = url
         options.clock = .manual(startUnixNanoseconds: startUnixNanoseconds)
         return try Limiter(policyJSON: document, options: options)
     }

@@ -5,10 +5,10 @@ import Testing
 /// Every shared scenario tagged (core), from the table that the C and the Python runner read too.
 @Suite("The shared scenarios hold through the Swift interface", PrintsScenarioIdentifiers())
 struct ScenarioTests {
-    @Test("The scenario holds", arguments: ScenarioTable.shared.cases)
-    func holds(_ scenario: ScenarioCase) throws {
-        try ScenarioRun.run(scenario)
-        ranIdentifiers.withLock { _ = $0.insert(scenario.id) }
+    @Test("The scenario holds", arguments: ScenarioTable.shared.cases, TestStore.allCases)
+    func holds(_ scenario: ScenarioCase, _ store: TestStore) throws {
+        try ScenarioRun.run(scenario, store: store)
+        ranIdentifiers.withLock { _ = $0[store, default: []].insert(scenario.id) }
     }
 
     @Test("A case that does not hold fails", arguments: ScenarioTable.refused.cases)
@@ -42,7 +42,7 @@ struct ScenarioTests {
 }
 
 /// The ids of the cases that held to the end.
-private let ranIdentifiers = Mutex<Set<String>>([])
+private let ranIdentifiers = Mutex<[TestStore: Set<String>]>([:])
 
 /// Prints the ids that ran, once the whole suite has.
 private struct PrintsScenarioIdentifiers: SuiteTrait, TestScoping {
@@ -51,7 +51,9 @@ private struct PrintsScenarioIdentifiers: SuiteTrait, TestScoping {
     ) async throws {
         try await function()
         let ran = ranIdentifiers.withLock { $0 }
-        let ids = ScenarioTable.shared.ids.filter(ran.contains)
-        print("scenarios core (swift): \(ids.joined(separator: " "))")
+        for store in TestStore.allCases {
+            let ids = ScenarioTable.shared.ids.filter { ran[store]?.contains($0) == true }
+            print("scenarios core (swift, \(store)): \(ids.joined(separator: " "))")
+        }
     }
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import threading
 from typing import Any, Callable, Dict, List, Optional, Tuple, Union
 
@@ -36,6 +38,20 @@ class Outcome:
         }
 
 
+FILES = itertools.count()
+
+
+def store_name() -> str:
+    return "file" if "ADMISSION_TEST_DIRECTORY" in os.environ else "memory"
+
+
+def next_store() -> str:
+    """``memory:``, or a new file of the directory that ``ADMISSION_TEST_DIRECTORY`` names."""
+    if store_name() == "memory":
+        return "memory:"
+    return f"file:{os.environ['ADMISSION_TEST_DIRECTORY']}/python-{next(FILES)}"
+
+
 class Run:
     """One case on one limiter."""
 
@@ -53,7 +69,7 @@ class Run:
 
     def open(self, policy: str) -> Any:
         return admission.Limiter(
-            policy, store="memory:", clock="manual", start_unix_ns=self.start
+            policy, store=next_store(), clock="manual", start_unix_ns=self.start
         )
 
     def close(self) -> None:

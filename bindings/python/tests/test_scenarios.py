@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Iterator, List, Optional
 
 import pytest
-from scenario_runner import Run
+from scenario_runner import Run, store_name
 from scenario_table import Case, read_table, table_path
 
 IDS, CASES = read_table(table_path())
@@ -19,7 +19,7 @@ RAN: List[str] = []
 @pytest.fixture(scope="module", autouse=True)
 def _print_ids(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
-    line = "scenarios core (python): " + " ".join(each for each in IDS if each in RAN)
+    line = f"scenarios core (python, {store_name()}): " + " ".join(each for each in IDS if each in RAN)
     capture = request.config.pluginmanager.getplugin("capturemanager")
     if capture is None:
         print(line)

@@ -100,7 +100,11 @@ package final class Segment: @unchecked Sendable {
     /// Size classes of a kind: multiples of 16 bytes up to 2 KiB, then powers of two.
     static let sizeClasses = 160
 
-    private let arenaStart: Int
+    let arenaStart: Int
+    /// The file behind it; nil for memory.
+    let file: SegmentFile?
+    /// Added to the process's steady clock; 0 in memory.
+    package private(set) var steadyOffset: Int64 = 0
 
     /// Maps a segment of its own: shared with children forked from now on, gone with the last.
     ///
@@ -108,27 +112,60 @@ package final class Segment: @unchecked Sendable {
     ///
     /// - Parameter keyCapacity: keys that may live at once, 1 … 2^26.
     /// - Throws: `StoreError.outOfMemory`.
-    package init(anonymousWithKeyCapacity keyCapacity: Int) throws(StoreError) {
-        let capacity = min(max(1, keyCapacity), 1 << 26)
-        var buckets = 64
-        while buckets < capacity { buckets *= 2 }
-        arenaStart = Header.bytes + buckets * 8
-        let arena = min(max(64 << 20, capacity * 1_024), 48 << 30)
-        size = arenaStart + arena
+    package init(
+        anonymousWithKeyCapacity keyCapacity: Int, clockKind: SegmentClockKind = .system,
+        startUnixNanoseconds: Int64 = 0
+    ) throws(StoreError) {
+        let sizes = SegmentSizes(keyCapacity: keyCapacity)
         let flags = MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE
-        let mapped = mmap(nil, size, PROT_READ | PROT_WRITE, flags, -1, 0)
+        let mapped = mmap(nil, sizes.total, PROT_READ | PROT_WRITE, flags, -1, 0)
         guard let mapped, mapped != MAP_FAILED else {
-            throw .outOfMemory(bytes: size, errno: errno)
+            throw .outOfMemory(bytes: sizes.total, errno: errno)
         }
         base = mapped
-        self.keyCapacity = capacity
-        indexMask = UInt64(buckets - 1)
-        word(Header.layoutVersion).store(Self.layoutVersion)
-        word(Header.size).store(UInt64(size))
-        word(Header.keyCapacity).store(UInt64(capacity))
-        word(Header.allocated).store(UInt64(arenaStart))
+        file = nil
+        size = sizes.total
+        self.keyCapacity = sizes.keyCapacity
+        indexMask = UInt64(sizes.buckets - 1)
+        arenaStart = sizes.arenaStart
+        Self.writeHeader(
+            base, sizes, clockKind: clockKind, startUnixNanoseconds: startUnixNanoseconds,
+            reserved: sizes.total)
+    }
+
+    /// A mapped file whose header was found good.
+    init(file: SegmentFile, base: UnsafeMutableRawPointer, sizes: SegmentSizes) {
+        self.base = base
+        self.file = file
+        size = sizes.total
+        keyCapacity = sizes.keyCapacity
+        indexMask = UInt64(sizes.buckets - 1)
+        arenaStart = sizes.arenaStart
+    }
+
+    /// Finds steady time's offset in this boot. Before the segment is used.
+    func adoptClock(_ system: SystemFacts) throws(StoreError) {
+        steadyOffset = try SegmentClock.offset(of: self, system: system)
+    }
+
+    /// Writes the first words of a segment that nobody else has seen.
+    static func writeHeader(
+        _ base: UnsafeMutableRawPointer, _ sizes: SegmentSizes, clockKind: SegmentClockKind,
+        startUnixNanoseconds: Int64, reserved: Int
+    ) {
+        func word(_ offset: Int) -> SharedWord { SharedWord(base, at: offset) }
+        word(Header.layoutVersion).store(layoutVersion)
+        word(Header.size).store(UInt64(sizes.total))
+        word(Header.keyCapacity).store(UInt64(sizes.keyCapacity))
+        word(Header.clockKind).store(clockKind.rawValue)
+        word(Header.createdAt).store(UInt64(bitPattern: KernelClock.wallNanoseconds()))
+        word(Header.allocated).store(UInt64(sizes.arenaStart))
+        word(Header.reserved).store(UInt64(reserved))
         word(Header.loadVersion).store(1)
-        word(Header.magic).store(Self.magic)
+        word(Header.manualWallOffset).store(UInt64(bitPattern: startUnixNanoseconds))
+        word(Header.magic).store(magic)
+        let constants = UnsafeRawBufferPointer(start: base, count: Header.checksum)
+        word(Header.checksum).store(FNV.hash(constants))
     }
 
     deinit {
@@ -199,6 +236,7 @@ extension Segment {
             guard Int(start) + bytes <= size else {
                 throw .arenaFull(neededBytes: bytes, sizeBytes: size)
             }
+            try reserve(through: Int(start) + bytes)
             if allocated.swap(start, start + UInt64(bytes)) { return Int(start) }
         }
     }

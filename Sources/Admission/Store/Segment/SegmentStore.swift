@@ -7,8 +7,8 @@ import Synchronization
 package final class SegmentStore: Store {
     package let segment: Segment
     package let clock: StoreClock
-    package let url = "memory:"
-    package let mode = StoreMode.memory
+    package let url: String
+    package let mode: StoreMode
 
     private struct Tables {
         var notes: [NotesKey: LimitNotes] = [:]
@@ -28,8 +28,10 @@ package final class SegmentStore: Store {
     private let tables = ForkableLock(Tables(), rank: .notes)
     private let loading = ForkableLock((), rank: .load)
 
-    package init(segment: Segment, clock: StoreClock) {
+    package init(segment: Segment, clock: StoreClock, url: String = "memory:") {
         self.segment = segment
+        self.url = url
+        mode = segment.isShared ? .file : .memory
         self.clock = clock
         assert(UnsafeMutablePointer<ChargeStep>.checkLayout(), "offsets that plans rely on")
         // Makes the table's lock here, where no other lock is held.
@@ -44,6 +46,11 @@ package final class SegmentStore: Store {
                 cell?.deallocate()
             }
         }
+    }
+
+    /// Notes both times in a file, for the first process after a reboot: once a second or so.
+    package func stampTimes() {
+        if segment.isShared, segment.clockKind == .system { SegmentClock.stamp(segment, clock) }
     }
 
     package var keyCount: Int { segment.keyCount }

@@ -1,0 +1,179 @@
+import Glibc
+
+/// How large the parts of a segment are, which follows from its capacity alone.
+struct SegmentSizes {
+    let keyCapacity: Int
+    /// Index words, a power of two.
+    let buckets: Int
+    let arenaStart: Int
+    let total: Int
+
+    init(keyCapacity wanted: Int) {
+        keyCapacity = min(max(1, wanted), 1 << 26)
+        var buckets = 64
+        while buckets < keyCapacity { buckets *= 2 }
+        self.buckets = buckets
+        arenaStart = Segment.Header.bytes + buckets * 8
+        total = arenaStart + min(max(64 << 20, keyCapacity * 1_024), 48 << 30)
+    }
+}
+
+/// Segments in files.
+extension Segment {
+    /// Where the file lies; nil for memory.
+    package var path: String? { file?.path }
+
+    /// Whether other processes than forked children may use it.
+    package var isShared: Bool { file != nil }
+
+    package var clockKind: SegmentClockKind {
+        SegmentClockKind(rawValue: word(Header.clockKind).load()) ?? .system
+    }
+
+    /// Steady time and wall minus steady nanoseconds of a manual clock.
+    package var manualClock: (steady: SharedWord, wallOffset: SharedWord) {
+        (word(Header.manualSteady), word(Header.manualWallOffset))
+    }
+
+    /// Opens the segment in a file, made where it is new.
+    ///
+    /// Any number of processes may do so at a time: they end up with one. The file's own capacity
+    /// counts where it exists.
+    ///
+    /// - Throws: `StoreError`: `unavailable`, `notPermitted`, `foreign`, `wrongVersion`,
+    ///   `corrupted`, `diskFull`, `networkFileSystem`, `otherTimeNamespace`, `clockMismatch`,
+    ///   `outOfMemory`, `invalidURL` for an unknown group.
+    /// - Complexity: O(1); a dozen system calls.
+    package static func open(
+        _ request: SegmentFileRequest, system: SystemFacts = .current
+    ) throws(StoreError) -> Segment {
+        guard !request.path.isEmpty, !request.path.utf8.contains(0) else {
+            throw .invalidURL(url: "file:\(request.path)", reason: "it names no file")
+        }
+        // Each further round means that somebody else made or deleted the file in between.
+        for _ in 0..<1_000 {
+            if let file = try SegmentFile.open(request.path, system: system) {
+                return try attach(file, request, system)
+            }
+            guard !request.mustExist else {
+                throw .unavailable(
+                    path: request.path, operation: "open the file", errno: ENOENT)
+            }
+            if let made = try create(request, system) { return made }
+        }
+        throw .unavailable(path: request.path, operation: "open the file", errno: EAGAIN)
+    }
+
+    private static func create(
+        _ request: SegmentFileRequest, _ system: SystemFacts
+    ) throws(StoreError) -> Segment? {
+        let sizes = SegmentSizes(keyCapacity: request.keyCapacity)
+        var made: Segment?
+        let file = try SegmentFile.create(request, system: system, size: sizes.total) {
+            (file) throws(StoreError) in
+            let base = try file.map(sizes.total)
+            writeHeader(
+                base, sizes, clockKind: request.clockKind,
+                startUnixNanoseconds: request.startUnixNanoseconds, reserved: sizes.arenaStart)
+            let segment = Segment(file: file, base: base, sizes: sizes)
+            if request.clockKind == .system { try segment.adoptClock(system) }
+            made = segment
+        }
+        return file == nil ? nil : made
+    }
+
+    private static func attach(
+        _ file: SegmentFile, _ request: SegmentFileRequest, _ system: SystemFacts
+    ) throws(StoreError) -> Segment {
+        let sizes = try checkedSizes(file)
+        let segment = Segment(file: file, base: try file.map(sizes.total), sizes: sizes)
+        guard segment.clockKind == request.clockKind else {
+            throw .clockMismatch(path: file.path, isManual: segment.clockKind == .manual)
+        }
+        guard segment.word(Header.state).load() == 0 else { throw .replaced(path: file.path) }
+        if request.clockKind == .system { try segment.adoptClock(system) }
+        return segment
+    }
+
+    /// Reads a file's header without mapping it, and believes only what follows from its capacity.
+    private static func checkedSizes(_ file: SegmentFile) throws(StoreError) -> SegmentSizes {
+        let head = try file.head(Header.checksum + 8)
+        let size = try file.size()
+        guard head.count == Header.checksum / 8 + 1, head[Header.magic / 8] == magic else {
+            let found = size == 0 ? "it is empty" : "\(size) bytes with other first bytes"
+            throw .foreign(path: file.path, found: found)
+        }
+        let version = head[Header.layoutVersion / 8]
+        guard version == layoutVersion else {
+            throw .wrongVersion(path: file.path, found: version, known: layoutVersion)
+        }
+        let hash = head.withUnsafeBytes { bytes in
+            FNV.hash(UnsafeRawBufferPointer(rebasing: bytes[..<Header.checksum]))
+        }
+        let capacity = head[Header.keyCapacity / 8]
+        guard hash == head[Header.checksum / 8], (1...1 << 26).contains(capacity) else {
+            throw .corrupted(path: file.path, what: "its header's checksum does not match")
+        }
+        let sizes = SegmentSizes(keyCapacity: Int(capacity))
+        guard head[Header.size / 8] == UInt64(sizes.total),
+            SegmentClockKind(rawValue: head[Header.clockKind / 8]) != nil
+        else { throw .corrupted(path: file.path, what: "its header's sizes do not agree") }
+        guard size >= sizes.total else {
+            throw .corrupted(
+                path: file.path, what: "truncated: \(size) of \(sizes.total) bytes")
+        }
+        return sizes
+    }
+
+    /// Has space promised up to `end` before anyone writes there. Lock-free; in memory it is.
+    func reserve(through end: Int) throws(StoreError) {
+        guard let file else { return }
+        let reserved = word(Header.reserved)
+        while true {
+            let start = reserved.load()
+            guard start < UInt64(end) else { return }
+            guard start >= UInt64(arenaStart), start <= UInt64(size) else {
+                throw corrupted("reserved up to \(start) of \(size) bytes")
+            }
+            let bytes = min(SegmentFile.extent, size - Int(start))
+            try file.reserve(Int(start), bytes: bytes)
+            _ = reserved.swap(start, start + UInt64(bytes))
+        }
+    }
+
+    /// Has the megabyte of the index promised that a bucket's word lies in. Idempotent.
+    func reserveIndex(bucket: Int) throws(StoreError) {
+        guard let file else { return }
+        let extent = bucket * 8 / SegmentFile.extent
+        let bits = word(Header.indexReserved + extent / 64 * 8)
+        let bit: UInt64 = 1 << UInt64(extent % 64)
+        var seen = bits.load()
+        guard seen & bit == 0 else { return }
+        let start = Header.bytes + extent * SegmentFile.extent
+        try file.reserve(start, bytes: min(SegmentFile.extent, arenaStart - start))
+        while seen & bit == 0, !bits.swap(seen, seen | bit) { seen = bits.load() }
+    }
+
+    /// Looks whether the path still names this file, whole. Else the segment is given up: every
+    /// decision of every process that has it mapped ends in `replaced`, since whoever opens the path
+    /// anew counts from zero, and two files would make two quotas of one.
+    ///
+    /// - Returns: false when it was given up.
+    package func checkFile() -> Bool {
+        guard let file else { return true }
+        if word(Header.state).load() != 0 { return false }
+        switch file.place(size: size) {
+        case .kept: return true
+        case .replaced:
+            word(Header.state).store(1)
+            loadVersion.increment()
+        case .truncated:
+            // Its pages are gone: the header itself may be.
+            break
+        }
+        return false
+    }
+
+    /// Whether the file behind it was given up.
+    package var isReplaced: Bool { word(Header.state).load() != 0 }
+}

@@ -1,0 +1,255 @@
+import CCounter
+import Glibc
+
+/// How a segment in a file is to be opened.
+package struct SegmentFileRequest: Sendable {
+    package var path: String
+    /// Keys that may live at once, where the file is made.
+    package var keyCapacity: Int
+    package var clockKind: SegmentClockKind
+    /// Wall time at which a manual clock starts, where the file is made.
+    package var startUnixNanoseconds: Int64
+    /// Name or number of a group that shares the file; nil: its owner alone.
+    package var group: String?
+    /// An existing file alone is opened; a missing one is an error.
+    package var mustExist: Bool
+
+    package init(
+        path: String, keyCapacity: Int = 1_048_576, clockKind: SegmentClockKind = .system,
+        startUnixNanoseconds: Int64 = 0, group: String? = nil, mustExist: Bool = false
+    ) {
+        self.path = path
+        self.keyCapacity = keyCapacity
+        self.clockKind = clockKind
+        self.startUnixNanoseconds = startUnixNanoseconds
+        self.group = group
+        self.mustExist = mustExist
+    }
+}
+
+/// The file behind a segment: opened or made, extended, and watched for being taken away.
+///
+/// It is sparse and has its full size from the start, so that no read meets its end; space is
+/// reserved before it is written, so that a full disk is an error and not a SIGBUS. Made under no
+/// name (`O_TMPFILE`), filled, and linked to its path at once: who finds it finds it whole, and of
+/// several makers one wins.
+///
+/// Owner: its segment. Closed with the last reference. Threads: any.
+final class SegmentFile: Sendable {
+    let path: String
+    let descriptor: Int32
+    private let device: UInt64
+    private let inode: UInt64
+    /// What is known of the file system's fitness.
+    let fileSystem: FileSystemFitness
+
+    /// Bytes that are reserved at a time.
+    static let extent = 1 << 20
+
+    private init(
+        path: String, descriptor: Int32, status: stat, fileSystem: FileSystemFitness
+    ) {
+        self.path = path
+        self.descriptor = descriptor
+        device = UInt64(status.st_dev)
+        inode = UInt64(status.st_ino)
+        self.fileSystem = fileSystem
+    }
+
+    deinit {
+        close(descriptor)
+    }
+
+    /// Opens the file at a path; nil where there is none.
+    static func open(_ path: String, system: SystemFacts) throws(StoreError) -> SegmentFile? {
+        // Not blocking: the path may name a pipe.
+        let descriptor = Glibc.open(path, O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)
+        guard descriptor >= 0 else {
+            if errno == ENOENT { return nil }
+            throw fault(path, "open the file", errno)
+        }
+        do throws(StoreError) {
+            return try adopt(path, descriptor, system: system)
+        } catch {
+            close(descriptor)
+            throw error
+        }
+    }
+
+    private static func adopt(
+        _ path: String, _ descriptor: Int32, system: SystemFacts
+    ) throws(StoreError) -> SegmentFile {
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else { throw fault(path, "stat the file", errno) }
+        guard status.st_mode & S_IFMT == S_IFREG else {
+            throw .foreign(path: path, found: "it is not a regular file")
+        }
+        let type = admission_file_system(descriptor)
+        guard type != -1 else { throw fault(path, "ask for the file system", errno) }
+        let fitness = system.fileSystem(type)
+        if case .network(let name) = fitness {
+            throw .networkFileSystem(path: path, name: name)
+        }
+        return SegmentFile(
+            path: path, descriptor: descriptor, status: status, fileSystem: fitness)
+    }
+
+    /// Bytes of the file now.
+    func size() throws(StoreError) -> Int {
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else {
+            throw Self.fault(path, "stat the file", errno)
+        }
+        return Int(status.st_size)
+    }
+
+    /// The first bytes of the file, fewer where it is shorter.
+    func head(_ bytes: Int) throws(StoreError) -> [UInt64] {
+        var words = [UInt64](repeating: 0, count: bytes / 8)
+        let count = pread(descriptor, &words, words.count * 8, 0)
+        guard count >= 0 else { throw Self.fault(path, "read the file", errno) }
+        return Array(words[..<(count / 8)])
+    }
+
+    /// Maps the file's first bytes, shared with every process that does.
+    func map(_ bytes: Int) throws(StoreError) -> UnsafeMutableRawPointer {
+        let mapped = mmap(nil, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0)
+        guard let mapped, mapped != MAP_FAILED else {
+            throw .outOfMemory(bytes: bytes, errno: errno)
+        }
+        return mapped
+    }
+
+    /// Has the file system promise space. Idempotent: what is reserved stays as it is.
+    func reserve(_ offset: Int, bytes: Int) throws(StoreError) {
+        while true {
+            if admission_reserve(descriptor, offset, bytes) == 0 { return }
+            let number = errno
+            switch number {
+            case EINTR: continue
+            case ENOSPC, EDQUOT: throw .diskFull(path: path, neededBytes: bytes)
+            default: throw Self.fault(path, "reserve space in the file", number)
+            }
+        }
+    }
+
+    /// Whether the path still names this file, whole.
+    enum Place { case kept, replaced, truncated }
+
+    func place(size: Int) -> Place {
+        var named = stat()
+        guard stat(path, &named) == 0 else { return errno == ENOENT ? .replaced : .kept }
+        guard UInt64(named.st_dev) == device, UInt64(named.st_ino) == inode else {
+            return .replaced
+        }
+        return Int(named.st_size) < size ? .truncated : .kept
+    }
+
+    static func fault(_ path: String, _ operation: String, _ number: Int32) -> StoreError {
+        switch number {
+        case EACCES, EPERM, EROFS:
+            .notPermitted(path: path, operation: operation, errno: number)
+        case ENOSPC, EDQUOT: .diskFull(path: path, neededBytes: Segment.Header.bytes)
+        default: .unavailable(path: path, operation: operation, errno: number)
+        }
+    }
+}
+
+/// Making a file.
+extension SegmentFile {
+    /// Makes the file, filled by `fill`, and links it to its path.
+    ///
+    /// - Returns: nil where another process was first.
+    static func create(
+        _ request: SegmentFileRequest, system: SystemFacts, size: Int,
+        fill: (SegmentFile) throws(StoreError) -> Void
+    ) throws(StoreError) -> SegmentFile? {
+        let (descriptor, name) = try unnamed(besides: request.path)
+        defer { if let name { unlink(name) } }
+        let file: SegmentFile
+        do throws(StoreError) {
+            file = try adopt(request.path, descriptor, system: system)
+        } catch {
+            close(descriptor)
+            throw error
+        }
+        try give(descriptor, to: request)
+        guard ftruncate(descriptor, off_t(size)) == 0 else {
+            throw fault(request.path, "set the file's size", errno)
+        }
+        try file.reserve(0, bytes: Segment.Header.bytes)
+        try fill(file)
+        // Before it has a name: a crash of the host must not leave a file of zeros there.
+        guard fsync(descriptor) == 0 else { throw fault(request.path, "sync", errno) }
+        return try link(descriptor, name, to: request.path) ? file : nil
+    }
+
+    /// A new file without a name in the path's directory, or where the file system has no such
+    /// thing, under a name of its own.
+    private static func unnamed(
+        besides path: String
+    ) throws(StoreError) -> (descriptor: Int32, name: String?) {
+        let end = path.utf8.lastIndex(of: UInt8(ascii: "/"))
+        let directory = end.map { String(path[...$0]) } ?? "."
+        // Glibc's O_TMPFILE is a macro that is not imported.
+        let unnamed = O_DIRECTORY | 0o20_000_000
+        let descriptor = Glibc.open(directory, O_RDWR | O_CLOEXEC | unnamed, 0o600)
+        if descriptor >= 0 {
+            if access("/proc/self/fd/\(descriptor)", F_OK) == 0 { return (descriptor, nil) }
+            close(descriptor)
+        } else if errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL {
+            throw fault(path, "make a file in its directory", errno)
+        }
+        let name = "\(path).new-\(getpid())-\(UInt64.random(in: 0 ... .max))"
+        let named = Glibc.open(name, O_RDWR | O_CLOEXEC | O_CREAT | O_EXCL, 0o600)
+        guard named >= 0 else { throw fault(path, "make a file in its directory", errno) }
+        return (named, name)
+    }
+
+    /// Links a new file to its path; false where another one has it.
+    private static func link(
+        _ descriptor: Int32, _ name: String?, to path: String
+    ) throws(StoreError) -> Bool {
+        let status =
+            if let name {
+                Glibc.link(name, path)
+            } else {
+                linkat(
+                    AT_FDCWD, "/proc/self/fd/\(descriptor)", AT_FDCWD, path, AT_SYMLINK_FOLLOW)
+            }
+        if status == 0 { return true }
+        guard errno == EEXIST else { throw fault(path, "name the new file", errno) }
+        return false
+    }
+
+    /// Sets who may open the file, whatever the process's umask.
+    private static func give(
+        _ descriptor: Int32, to request: SegmentFileRequest
+    ) throws(StoreError) {
+        var mode: mode_t = 0o600
+        if let group = request.group {
+            guard let number = groupNumber(group) else {
+                throw .invalidURL(
+                    url: "file:\(request.path)?group=\(group)", reason: "no such group")
+            }
+            guard fchown(descriptor, uid_t.max, number) == 0 else {
+                throw fault(request.path, "give the file to group \(group)", errno)
+            }
+            mode = 0o660
+        }
+        guard fchmod(descriptor, mode) == 0 else {
+            throw fault(request.path, "set the file's mode", errno)
+        }
+    }
+
+    private static func groupNumber(_ name: String) -> gid_t? {
+        if let number = gid_t(name) { return number }
+        var entry = group()
+        var found: UnsafeMutablePointer<group>?
+        var bytes = [CChar](repeating: 0, count: 64 << 10)
+        guard getgrnam_r(name, &entry, &bytes, bytes.count, &found) == 0, found != nil else {
+            return nil
+        }
+        return entry.gr_gid
+    }
+}
