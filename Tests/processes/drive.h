@@ -89,7 +89,7 @@ static inline void drive_acquire(struct drive *drive) {
     admission_cost cost = ADMISSION_COST_INIT;
     admission_decision decision = ADMISSION_DECISION_INIT;
     admission_status status;
-    int64_t called = monotonic_ns(), pause;
+    int64_t called = monotonic_ns();
     struct held *held;
     cost.input_tokens = drive->cost;
     log[LOG_MARK] = OPERATION_ACQUIRE;
@@ -112,10 +112,7 @@ static inline void drive_acquire(struct drive *drive) {
             log[LOG_MARK] = OPERATION_NONE;
             log[LOG_OPERATIONS]++;
         }
-        pause = log[LOG_POLL_NS];
-        if (decision.retry_after_ns >= 0 && decision.retry_after_ns < pause)
-            pause = decision.retry_after_ns;
-        if (pause > 0) pause_ns(pause);
+        if (log[LOG_POLL_NS] > 0) pause_ns(log[LOG_POLL_NS]);
         return;
     }
     held = &drive->held[log[LOG_HELD]];

@@ -120,12 +120,8 @@ class _Drive:
                 self.note_error(failure)
             words[d.MARK] = 0
             words[d.OPERATIONS] += 1
-        pause = words[d.POLL_NS]
-        after = decision.retry_after_ns
-        if after is not None and after < pause:
-            pause = after
-        if pause > 0:
-            time.sleep(pause / 1e9)
+        if words[d.POLL_NS]:
+            time.sleep(words[d.POLL_NS] / 1e9)
 
     def end(self, choice: int) -> None:
         words = self.words

@@ -18,7 +18,8 @@ enum {
     LOG_SEED = 5,          /* of costs and choices, not 0 */
     LOG_FOR_NS = 6,        /* how long to go on */
     LOG_HOLD_NS = 7,       /* how long a call takes; 0: no pause anywhere */
-    LOG_POLL_NS = 8,       /* after a refusal, the longest pause */
+    LOG_POLL_NS = 8,       /* the pause after a refusal: not until retry_after, when all would come
+                            * at once and the quickest language first */
     LOG_MOST = 9,          /* permits held at once, 1 ... LOG_MOST_PERMITS */
     LOG_LARGEST = 10,      /* costs are 1 ... this, in input tokens */
     LOG_MIXED_ENDS = 11,   /* 0: complete as charged; 1: also with less, abandoned, dropped */

@@ -161,12 +161,13 @@ class Greedy:
 
 def share(run: Run, greedy: Greedy, last_ns: int) -> float:
     """What was admitted in terms of what the oracle admits, as the mean over all ends of the run
-    within its last ``last_ns``: in which part of a turn a run happens to end does not count."""
+    within its last ``last_ns``: in which part of a turn a run happens to end does not count. 0: at
+    its very end."""
     end = run.attempts[-1].at
     start = end - last_ns
 
     def weighed(admitted: Iterable[tuple[int, int]]) -> int:
-        return sum(units * (end - max(at, start)) for at, units in admitted)
+        return sum(units * (end - max(at, start) if last_ns else 1) for at, units in admitted)
 
     ours = weighed((a.at, a.units) for a in run.attempts if a.units)
     return ours / weighed(greedy.admitted)

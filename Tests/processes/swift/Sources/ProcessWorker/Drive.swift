@@ -159,9 +159,7 @@ struct Drive {
             log[.mark] = 0
             log[.operations] += 1
         }
-        var wait = log[.pollNanoseconds]
-        if let after = rejection.retryAfterNanoseconds, after >= 0 { wait = min(wait, after) }
-        if wait > 0 { pause(nanoseconds: wait) }
+        if log[.pollNanoseconds] > 0 { pause(nanoseconds: log[.pollNanoseconds]) }
     }
 
     /// What goes back leaves its bin before the call: a worker that dies in between is counted as
