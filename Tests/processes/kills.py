@@ -25,8 +25,8 @@ BACK_SECONDS = 1.0
 
 WINDOW_NS = 200 * MILLISECOND
 BIN_NS = MILLISECOND
-LIMIT = 400_000  # input tokens in a window: reached about half of the time
-RATE, BURST = 4_000_000, 800_000
+LIMIT = 120_000  # input tokens in a window: reached about half of the time
+RATE, BURST = 800_000, 20_000
 SHARED, OWN = 16, 4
 MOST_SECONDS = 1_500 if IS_SOAK else 100
 RING = 2_048
