@@ -198,7 +198,17 @@ typedef int32_t admission_status;
 
 /* Stores: 600 to 699. */
 #define ADMISSION_E_UNSUPPORTED_STORE 600 /* this build has no store for that URL */
-#define ADMISSION_E_STORE_UNAVAILABLE 601 /* the store could not be opened or reached */
+#define ADMISSION_E_STORE_UNAVAILABLE 601 /* the store could not be opened, made or reached */
+#define ADMISSION_E_STORE_FOREIGN 602     /* the file is not a store of this library */
+#define ADMISSION_E_STORE_VERSION 603     /* the store has a layout that this version does not know */
+#define ADMISSION_E_STORE_CORRUPTED 604   /* truncated, or holding what no version writes */
+#define ADMISSION_E_STORE_FULL 605        /* no room on the file system for more of the store */
+#define ADMISSION_E_STORE_NOT_PERMITTED 606  /* this user may not read and write the store */
+#define ADMISSION_E_NETWORK_FILE_SYSTEM 607  /* other hosts may write there: use a local one */
+#define ADMISSION_E_OTHER_TIME_NAMESPACE 608 /* made in another time namespace of the kernel */
+#define ADMISSION_E_CLOCK_MISMATCH 609       /* made for a manual clock, opened on the system's, or reverse */
+#define ADMISSION_E_STORE_REPLACED 610       /* the file was deleted or replaced: open the limiter anew */
+#define ADMISSION_E_OWNER_TABLE_FULL 611     /* 4,095 processes use the store */
 
 /* Clocks: 700 to 799. */
 #define ADMISSION_E_NOT_MANUAL_CLOCK 700 /* advance or set_time on the system clock */
@@ -221,6 +231,7 @@ typedef int32_t admission_status;
 
 /* admission_decision.store_mode: how the decision was made. */
 #define ADMISSION_STORE_MEMORY 1 /* in this process' shared mapping */
+#define ADMISSION_STORE_FILE 2   /* in a file that the processes of the host share */
 
 /* admission_options.clock. */
 #define ADMISSION_CLOCK_SYSTEM 0
@@ -268,7 +279,12 @@ typedef struct admission_gate admission_gate;
 /* A queue of finished waits. */
 typedef struct admission_completions admission_completions;
 
-/* How to open a limiter. */
+/* How to open a limiter. The store's URL is one of
+ *   memory:                      this process, and children forked after it was opened
+ *   file:/var/lib/app/quota      every process of the host that opens the file (also file:///…, or a
+ *                                path relative to the working directory; percent-decoded)
+ *   file:/…?group=NAME           the same; a new file is the group's too (mode 0660, else 0600)
+ * A file is made where there is none. Its own key capacity and clock count where it exists. */
 typedef struct admission_options {
     uint32_t struct_size;
     int32_t clock;           /* ADMISSION_CLOCK_... */
@@ -380,10 +396,11 @@ typedef struct admission_completion {
 /* ---- Limiters -------------------------------------------------------------------------------- */
 
 /* Opens a limiter. Loads the policy and maps the counters; for `memory:` the counters live until the
- * limiter is gone in this process and in every child forked meanwhile.
+ * limiter is gone in this process and in every child forked meanwhile; those of `file:` stay.
  *   options  not NULL; exactly one of policy_json and policy_path set
  *   limiter  receives the handle, NULL on failure; the caller closes it
- * Statuses: 100, 101, 102, 200, 201, 202, 502, 503, 600, 601. Allocates; reads files. Since 0.1. */
+ * Statuses: 100, 101, 102, 200, 201, 202, 502, 503, 600 to 609, 611. Allocates; reads files. Since
+ * 0.1. */
 admission_status admission_limiter_open(const admission_options *options,
                                         admission_limiter **limiter);
 
@@ -463,7 +480,8 @@ admission_status admission_gate_explain(admission_gate *gate, const admission_co
 /* Decides now. Admitted: everything is charged and `permit` has to be ended. Rejected: nothing is.
  *   cost      NULL: ADMISSION_COST_INIT
  *   decision  not NULL, its struct_size set
- * Statuses: 100, 101, 102, 103, 104, 300, 303, 306, 307, 500, 501. No allocation, no lock, no system
+ * Statuses: 100, 101, 102, 103, 104, 300, 303, 306, 307, 500, 501, 604, 605,
+ * 610, 611. No allocation, no lock, no system
  * call, but in three cases: a thread's first call notes the thread, a count name's first use keeps the
  * name, and a gate's first call after a reload resolves it anew. Since 0.1. */
 admission_status admission_try_acquire(admission_gate *gate, const admission_cost *cost,

@@ -20,7 +20,7 @@ NotSent = Union[type[BaseException], "tuple[type[BaseException], ...]"]
 
 _ADMITTED = 1
 _NEVER = -1
-_STORE_MODES = {1: "memory"}
+_STORE_MODES = {1: "memory", 2: "file"}
 
 
 
@@ -135,7 +135,7 @@ class Decision:
 
     @property
     def store_mode(self) -> str:
-        """How the store made the decision: ``memory``."""
+        """How the store made the decision: ``memory`` or ``file``."""
         mode: int = self._record.store_mode
         return _STORE_MODES.get(mode, f"mode_{mode}")
 
