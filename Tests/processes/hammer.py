@@ -140,7 +140,9 @@ def rolling(suite: Suite) -> None:
 def bucket(suite: Suite) -> None:
     rate, burst = 40_000, 4_000
     load = Load(
-        for_ns=WINDOW_NS * 20, hold_ns=MILLISECOND // 2, poll_ns=MILLISECOND, largest=100)
+        for_ns=WINDOW_NS * (20 if IS_SOAK else 10), hold_ns=MILLISECOND // 2,
+        poll_ns=MILLISECOND, largest=100,
+    )
     with Place() as place:
         policy = place.policy(everything(
             {"name": "pace", "count": "input_tokens", "rate": f"{rate}/s", "burst": burst}))

@@ -23,8 +23,8 @@ ANSWER_SECONDS = 30.0
 """The longest that an answer may take before the worker counts as hung."""
 
 COMMANDS = {
-    "c": [os.environ.get("WORKER_C", f"{ROOT}/build/test/process-worker-c")],
-    "swift": [os.environ.get("WORKER_SWIFT", f"{ROOT}/.build-dependents/debug/ProcessWorker")],
+    "c": [os.environ.get("WORKER_C", f"{ROOT}/build/bin/process-worker")],
+    "swift": [os.environ.get("WORKER_SWIFT", f"{ROOT}/build/bin/process-worker-swift")],
     "python": [sys.executable, f"{HERE}/worker.py"],
 }
 
@@ -38,6 +38,7 @@ def environment() -> dict[str, str]:
         "PYTHONPATH": paths,
         "ADMISSION_LIBRARY": library,
         "PYTHONDONTWRITEBYTECODE": "1",
+        "SWIFT_BACKTRACE": "enable=no",  # what a worker dies of is looked at by its driver
     }
 
 

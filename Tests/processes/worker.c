@@ -134,7 +134,9 @@ static int obey(char **words, int count) {
     const char *verb = words[0];
     int arguments = count - 1;
     if (strcmp(verb, "quit") == 0) return 0;
-    if (strcmp(verb, "open") == 0 && arguments >= 2)
+    if (strcmp(verb, "ready") == 0)
+        printf("ok\n");
+    else if (strcmp(verb, "open") == 0 && arguments >= 2)
         do_open(words, count);
     else if (strcmp(verb, "gate") == 0 && arguments >= 1)
         do_gate(words, count);

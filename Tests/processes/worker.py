@@ -23,6 +23,9 @@ class Worker:
         self.permits: dict[int, admission.Permit] = {}
         self.numbers = 0
 
+    def ready(self) -> str:
+        return "ok"
+
     def open(self, url: str, policy: str, heartbeat: str = "automatic") -> str:
         self.limiter = admission.Limiter(policy, url, heartbeat=heartbeat)
         return "ok"

@@ -13,6 +13,7 @@ struct Worker {
     mutating func obey(_ words: [String]) -> String {
         do throws(LimiterError) {
             switch (words[0], words.count) {
+            case ("ready", 1): return "ok"
             case ("open", 3...): return try open(words)
             case ("gate", 2...): return try openGate(words)
             case ("acquire", 3): return try acquire(words[1], Int64(words[2]) ?? 0)
