@@ -63,7 +63,17 @@ def opened(place: Place, policy: str, languages: Sequence[str]) -> list[Worker]:
     return workers
 
 
-def hammer(place: Place, policy: str, languages: Sequence[str], load: Load) -> list[DriveLog]:
+class Races(NamedTuple):
+    """How often the processes met, as the store counted."""
+
+    retries: int
+    rollbacks: int
+    turns_helped: int
+
+
+def hammer(
+    place: Place, policy: str, languages: Sequence[str], load: Load
+) -> tuple[list[DriveLog], Races]:
     """Loads one gate from a process for each language; their logs, complete."""
     workers = opened(place, policy, languages)
     logs = []
@@ -75,15 +85,16 @@ def hammer(place: Place, policy: str, languages: Sequence[str], load: Load) -> l
     for worker in workers:
         answer = worker.answer(load.for_ns / SECOND + 60)
         assert answer.kind == "ok", answer
-    race = [worker.must("snapshot").json for worker in workers[:1]][0]
+    snapshot = workers[0].must("snapshot").json
+    races = Races(*(snapshot[name] for name in Races._fields))
     print(
         f"   {len(workers)} processes: {sum(log[d.ADMITTED] for log in logs)} admitted,"
-        f" {sum(log[d.REFUSED] for log in logs)} refused; swaps retried {race['retries']},"
-        f" rolled back {race['rollbacks']}, turns helped {race['turns_helped']}"
+        f" {sum(log[d.REFUSED] for log in logs)} refused; swaps retried {races.retries},"
+        f" rolled back {races.rollbacks}, turns helped {races.turns_helped}"
     )
     for worker in workers:
         worker.quit()
-    return logs
+    return logs, races
 
 
 def common_checks(suite: Suite, name: str, run: oracle.Run, logs: list[DriveLog]) -> None:
@@ -127,7 +138,8 @@ def rolling(suite: Suite) -> None:
     with Place() as place:
         policy = place.policy(everything(
             {"name": "tpm", "count": "input_tokens", "limit": limit, "window": WINDOW}))
-        run = oracle.read(logs := hammer(place, policy, EIGHT, load))
+        logs, _ = hammer(place, policy, EIGHT, load)
+        run = oracle.read(logs)
         most = oracle.fullest_window(run, WINDOW_NS)
         suite.check(
             f"rolling: at most the limit in every {WINDOW}", most <= limit, f"{most} of {limit}")
@@ -146,7 +158,8 @@ def bucket(suite: Suite) -> None:
     with Place() as place:
         policy = place.policy(everything(
             {"name": "pace", "count": "input_tokens", "rate": f"{rate}/s", "burst": burst}))
-        run = oracle.read(logs := hammer(place, policy, EIGHT, load))
+        logs, _ = hammer(place, policy, EIGHT, load)
+        run = oracle.read(logs)
         level = oracle.highest_level(run, rate)
         suite.check(
             "bucket: over every span at most burst + rate x span", level <= burst,
@@ -170,7 +183,8 @@ def calendar(suite: Suite) -> None:
     with Place() as place:
         policy = place.policy(everything(
             {"name": "quota", "count": "input_tokens", "limit": limit, "window": unit}))
-        run = oracle.read(logs := hammer(place, policy, EIGHT, load))
+        logs, _ = hammer(place, policy, EIGHT, load)
+        run = oracle.read(logs)
         most = oracle.fullest_calendar_window(run, boundaries)
         suite.check(f"calendar: at most the limit in every {unit}", most <= limit,
                     f"{most} of {limit}")
@@ -191,12 +205,15 @@ def flat_out(suite: Suite) -> None:
         policy = place.policy(everything(
             {"name": "tpm", "count": "input_tokens", "limit": limit, "window": WINDOW,
              "guard": "10ms"}))
-        run = oracle.read(logs := hammer(place, policy, EIGHT, load))
+        logs, races = hammer(place, policy, EIGHT, load)
+        run = oracle.read(logs)
         most = oracle.fullest_window(run, WINDOW_NS + 10 * MILLISECOND)
         suite.check(
             f"flat out: at most the limit in every {WINDOW} and guard", most <= limit,
             f"{most} of {limit}",
         )
+        suite.check("flat out: the processes met on the same words",
+                    races.retries > 0 and races.rollbacks > 0, f"{races}")
         common_checks(suite, "flat out", run, logs)
 
 
@@ -210,7 +227,8 @@ def two(suite: Suite) -> None:
         with Place() as place:
             policy = place.policy(everything(
                 {"name": "tpm", "count": "input_tokens", "limit": limit, "window": WINDOW}))
-            run = oracle.read(logs := hammer(place, policy, languages, load))
+            logs, _ = hammer(place, policy, languages, load)
+            run = oracle.read(logs)
             most = oracle.fullest_window(run, WINDOW_NS)
             suite.check(f"{name}: at most the limit in every {WINDOW}", most <= limit,
                         f"{most} of {limit}")
@@ -218,7 +236,31 @@ def two(suite: Suite) -> None:
             common_checks(suite, name, run, logs)
 
 
+def planted(suite: Suite) -> None:
+    """Processes that each count by themselves exceed every limit: the oracle must see it."""
+    limit, rate, burst = 1_000, 2_000, 500
+    load = Load(for_ns=4 * WINDOW_NS, hold_ns=MILLISECOND, poll_ns=MILLISECOND, largest=100)
+    with Place() as place:
+        place.url = "memory:"
+        for name, kind, exceeds in (
+            ("window", {"limit": limit, "window": WINDOW},
+             lambda run: oracle.fullest_window(run, WINDOW_NS) > limit),
+            ("rate", {"rate": f"{rate}/s", "burst": burst},
+             lambda run: oracle.highest_level(run, rate) > burst),
+            ("year", {"limit": limit, "window": "year"},
+             lambda run: oracle.fullest_calendar_window(run, []) > limit),
+            ("concurrency", None, lambda run: oracle.most_at_once(run.held) > 1),
+        ):
+            limits = everything({"name": name, "count": "input_tokens", **(kind or {})})
+            if kind is None:
+                limits["limits"] = [{**limits["limits"][-1], "limit": 1}]
+            logs, _ = hammer(place, place.policy(limits), ("c", "c", "swift"), load)
+            suite.check(f"planted: the oracle sees a {name} that is exceeded",
+                        exceeds(oracle.read(logs)))
+
+
 def run(suite: Suite) -> None:
+    suite.run("hammer: planted faults", planted)
     for name, part in (("rolling", rolling), ("bucket", bucket), ("calendar", calendar),
                        ("flat out", flat_out), ("two processes", two)):
         suite.run(f"hammer: {name}", part)
