@@ -247,9 +247,9 @@ def planted(suite: Suite) -> None:
              lambda run: oracle.fullest_window(run, WINDOW_NS) > limit),
             ("rate", {"rate": f"{rate}/s", "burst": burst},
              lambda run: oracle.highest_level(run, rate) > burst),
-            ("year", {"limit": limit, "window": "year"},
+            ("quota", {"limit": limit, "window": "year"},
              lambda run: oracle.fullest_calendar_window(run, []) > limit),
-            ("concurrency", None, lambda run: oracle.most_at_once(run.held) > 1),
+            ("concurrency limit", None, lambda run: oracle.most_at_once(run.held) > 1),
         ):
             limits = everything({"name": name, "count": "input_tokens", **(kind or {})})
             if kind is None:
