@@ -3,20 +3,12 @@
 #define ADMISSION_FILE_H
 
 #include <fcntl.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 #include <sys/syscall.h>
 
 /* fallocate(2), mode 0: has the file system promise space. 0, or -1 with errno. */
 static inline int admission_reserve(int descriptor, long offset, long bytes) {
     return (int)syscall(SYS_fallocate, descriptor, 0, offset, bytes);
-}
-
-/* The file system's magic number, see statfs(2); -1 with errno where it cannot be asked. */
-static inline long admission_file_system(int descriptor) {
-    struct statfs statistics;
-    if (fstatfs(descriptor, &statistics) != 0) return -1;
-    return (long)statistics.f_type & 0xffffffffL;
 }
 
 #endif

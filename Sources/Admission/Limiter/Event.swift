@@ -8,6 +8,12 @@ public struct Event: Sendable, Hashable {
         case reloadRefused = "reload_refused"
         /// A stored calendar window lay ahead of time; it counts as the current one, full.
         case damagedWindow = "damaged_window"
+        /// A process died while leases may have been its own; they came back.
+        case ownerDied = "owner_died"
+        /// The store's file was deleted or replaced; every decision fails until the limiter is opened anew.
+        case storeReplaced = "store_replaced"
+        /// The store's file lies on a file system on which nobody has tried one.
+        case fileSystemUnproven = "file_system_unproven"
         /// The limiter was closed.
         case closed
     }
@@ -62,6 +68,7 @@ extension LimiterCore {
 
     func events(after sequence: UInt64) -> [Event] {
         reportDamages()
+        reportDeaths()
         return state.withLock { $0.events.after(sequence) }
     }
 

@@ -1,14 +1,17 @@
 import Glibc
 import Synchronization
 
-/// The one plain thread of a process that renews leases, so that a live holder keeps its slots.
+/// The one plain thread of a process that does what limiters need done now and then: see
+/// `LimiterCore.beat`. Above all it renews leases, so that a live holder keeps its slots.
 ///
-/// Started with the first open lease and again in a forked child, which inherits no thread. It
-/// beats at a third of the shortest lease of all limiters in it and renews only permits that are
-/// open, up to their longest hold. No Dispatch, no Swift concurrency: it works in any host.
+/// Started with the first open lease, with a limiter on a shared store or a watched policy when it is
+/// opened, and again in a forked child, which inherits no thread. It beats every 500 ms, or at a third
+/// of the shortest lease of all limiters in it, and renews only permits that are open, up to their
+/// longest hold. No Dispatch, no Swift concurrency: it works in any host.
 ///
-/// Lock: the members' mutex is held while a member is renewed, so that removing one waits for its
-/// renewal; a member's own lock is taken under it, never the other way round.
+/// Locks: `members` is held for moments only. `beating` is held by the thread while it works, and
+/// by nobody else: fork() waits for it, so that no child inherits half a beat. A limiter is kept alive
+/// for its beat alone; its end takes it out.
 final class Heartbeat: Sendable {
     static let shared = Heartbeat()
 
@@ -17,40 +20,69 @@ final class Heartbeat: Sendable {
         var threadIdentity: UInt64 = 0
         /// Written to when the beat gets shorter or the last limiter goes; made with the thread.
         var wakeDescriptor: Int32 = -1
-        var cores: [Unmanaged<LimiterCore>] = []
-        var beatNanoseconds = Heartbeat.longestBeat
+        var cores: [Member] = []
+        var beatNanoseconds = LimiterCore.longestBeat
+    }
+
+    private struct Member {
+        let tag: UInt
+        /// Nil from the moment on at which the limiter ends.
+        weak var core: LimiterCore?
     }
 
     private let members = ForkableLock(Members(), rank: .heartbeat)
-
-    private static let longestBeat: Int64 = 1_000_000_000
+    private let beating = ForkableLock((), rank: .beat)
+    /// As in `members`, for who may not wait for the lock.
+    private let threadIdentity = Atomic<UInt64>(0)
 
     private init() {}
 
-    /// Begins to renew a limiter's leases. Called with its first lease in a process.
+    private static func tag(_ core: LimiterCore) -> UInt {
+        UInt(bitPattern: Unmanaged.passUnretained(core).toOpaque())
+    }
+
+    /// Begins to beat for a limiter. Called with its first lease in a process, or its opening.
     func add(_ core: LimiterCore, identity: UInt64) {
-        let beat = min(Self.longestBeat, (core.shortestLease() ?? Self.longestBeat) / 3)
+        let beat = core.beatNanoseconds()
         members.withLock { members in
-            let entry = Unmanaged.passUnretained(core)
-            if !members.cores.contains(where: { $0.toOpaque() == entry.toOpaque() }) {
-                members.cores.append(entry)
+            let tag = Self.tag(core)
+            if !members.cores.contains(where: { $0.tag == tag }) {
+                members.cores.append(Member(tag: tag, core: core))
             }
             let isShorter = beat < members.beatNanoseconds
             members.beatNanoseconds = min(members.beatNanoseconds, beat)
             // A forked child: its parent's thread is not here, its parent's limiters are.
             if members.threadIdentity != identity {
-                if Self.start(&members) { members.threadIdentity = identity }
+                start(&members, identity)
             } else if isShorter {
                 Self.wake(members)
             }
         }
     }
 
-    /// Forgets a limiter; when this returns the thread does not touch it.
+    /// Starts the thread again in a forked child whose parent's ran. Waits for nobody, so that any
+    /// caller may ask, whatever it holds: two loads where there is nothing to do.
+    func revive() {
+        let known = threadIdentity.load(ordering: .relaxed)
+        let identity = ProcessIdentity.current()
+        guard known != 0, known != identity else { return }
+        _ = members.withLockIfFree { members in
+            guard members.threadIdentity != identity, !members.cores.isEmpty else { return }
+            start(&members, identity)
+        }
+    }
+
+    private func start(_ members: inout Members, _ identity: UInt64) {
+        guard Self.start(&members) else { return }
+        members.threadIdentity = identity
+        threadIdentity.store(identity, ordering: .relaxed)
+    }
+
+    /// Forgets a limiter that ends.
     func remove(_ core: LimiterCore) {
         members.withLock { members in
-            let entry = Unmanaged.passUnretained(core).toOpaque()
-            members.cores.removeAll { $0.toOpaque() == entry }
+            let tag = Self.tag(core)
+            members.cores.removeAll { $0.tag == tag }
             if members.cores.isEmpty { Self.wake(members) }
         }
     }
@@ -75,7 +107,7 @@ final class Heartbeat: Sendable {
         var attributes = pthread_attr_t()
         pthread_attr_init(&attributes)
         pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
-        pthread_attr_setstacksize(&attributes, 256 << 10)
+        pthread_attr_setstacksize(&attributes, 1 << 20)
         var all = sigset_t()
         var before = sigset_t()
         sigfillset(&all)
@@ -109,21 +141,28 @@ final class Heartbeat: Sendable {
             var bytes: (UInt64, UInt64) = (0, 0)
             while read(descriptor, &bytes, 16) > 0 {}
             let isLast = members.withLock { members -> Bool in
-                guard !members.cores.isEmpty else {
-                    members.threadIdentity = 0
-                    members.beatNanoseconds = Self.longestBeat
-                    close(members.wakeDescriptor)
-                    members.wakeDescriptor = -1
-                    return true
-                }
-                for core in members.cores {
-                    let core = core.takeUnretainedValue()
-                    let now = core.store.clock.now()
-                    core.renewAll(now: now, until: now)
-                }
-                return false
+                guard members.cores.isEmpty else { return false }
+                members.threadIdentity = 0
+                threadIdentity.store(0, ordering: .relaxed)
+                members.beatNanoseconds = LimiterCore.longestBeat
+                close(members.wakeDescriptor)
+                members.wakeDescriptor = -1
+                return true
             }
             if isLast { return }
+            beatAll()
         }
+    }
+
+    /// A function of its own: the limiters that it keeps alive go behind the lock, since a limiter's
+    /// end ends locks.
+    @inline(never)
+    private func beatAll() {
+        var cores: [LimiterCore] = []
+        beating.withLock { _ in
+            cores = members.withLock { $0.cores.compactMap(\.core) }
+            for core in cores { core.beat(now: core.store.clock.now(), renews: true) }
+        }
+        cores.removeAll()
     }
 }

@@ -77,7 +77,8 @@ extension ChargePlanReference {
         guard let slot = hot.pointee.permits.claimAtOnce(shelf: 0) else { return .none }
         let done = swapAll(prepared, first: first, count: count)
         let charges = slot.charges
-        guard _fastPath(done == count && (!holdsLease || step(0).keepsClaim())) else {
+        guard _fastPath(done == count && (!holdsLease || step(0).keepsClaim(owner: moment.owner)))
+        else {
             undo(prepared, slot, done: done)
             return .none
         }

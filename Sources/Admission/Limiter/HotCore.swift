@@ -12,7 +12,7 @@ struct HotCore {
     let retries: SharedWord
     /// Identity of the process that `owner` belongs to.
     let ownerIdentity: SharedWord
-    /// Lease owner number of that process.
+    /// `LeaseOwner` of that process.
     let owner: SharedWord
     /// Identity of the process whose heartbeat renews this limiter's leases; 0 for none.
     let heartbeatIdentity: SharedWord

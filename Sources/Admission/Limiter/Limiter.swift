@@ -71,13 +71,17 @@ public final class Limiter: Sendable {
         try self.init(policy: Self.document(json: policyJSON), options: options)
     }
 
-    /// Opens a limiter on a policy document in a JSON file.
+    /// Opens a limiter on a policy document in a JSON file, which is watched: an edit is put in force
+    /// within a second, counters are kept. A broken one keeps the document in force, and an event,
+    /// the snapshot and a metric say so.
     ///
     /// - Throws: `LimiterError`: also `policyUnreadable`.
     public convenience init(
         policyPath: String, options: Options = Options()
     ) throws(LimiterError) {
-        try self.init(policy: Self.document(path: policyPath), options: options)
+        let (document, bytes) = try Self.document(path: policyPath)
+        try self.init(policy: document, options: options)
+        core.watchPolicy(path: policyPath, bytes: bytes)
     }
 
     deinit {
@@ -85,9 +89,12 @@ public final class Limiter: Sendable {
         ClosedCores.keepWhilePermitsAreOpen(core)
     }
 
-    private static func document(path: String) throws(LimiterError) -> PolicyDocument {
+    private static func document(
+        path: String
+    ) throws(LimiterError) -> (PolicyDocument, [UInt8]) {
         do throws(PolicyError) {
-            return try PolicyDocument(path: path)
+            let bytes = try FileBytes.read(path: path, maximum: PolicyDocument.maximumBytes)
+            return (try PolicyDocument(json: bytes), bytes)
         } catch {
             throw LimiterError(error)
         }
@@ -107,7 +114,8 @@ public final class Limiter: Sendable {
     ///   `tooManyLimits`, `keyTableFull`, `closed`.
     /// - Complexity: O(policies); under a microsecond for one policy on a key that exists.
     public func gate(_ attributes: [Attribute]) throws(LimiterError) -> Gate {
-        Gate(try GateStorage(core: core, attributes: attributes))
+        core.beatIfDue()
+        return Gate(try GateStorage(core: core, attributes: attributes))
     }
 
     /// Prepares a gate for a set of attributes written as a dictionary literal.
@@ -162,9 +170,10 @@ public final class Limiter: Sendable {
     /// The same as Prometheus text.
     public func metrics() -> String { core.snapshot().metrics }
 
-    /// Removes keys that nobody can tell from fresh ones, and returns how many. O(keys).
+    /// Removes keys that nobody can tell from fresh ones, and returns how many; frees what dead
+    /// processes held. O(keys).
     @discardableResult
-    public func reclaim() -> Int { core.store.reclaim() }
+    public func reclaim() -> Int { core.reclaim() }
 
     /// What an operator should know, oldest first: a bounded ring of the newest 256.
     ///

@@ -49,6 +49,7 @@ extension LimiterCore {
         }
         if options.heartbeat == .automatic { renewAll(now: now, until: now + nanoseconds) }
         _ = manual.steady.fetchAdd(UInt64(nanoseconds))
+        beat(now: now + nanoseconds, renews: false)
     }
 
     func setTime(_ unixNanoseconds: Int64) throws(LimiterError) {

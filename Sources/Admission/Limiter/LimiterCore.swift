@@ -30,6 +30,7 @@ package final class LimiterCore: @unchecked Sendable {
         var loads: UInt64 = 1
         var events = EventRing()
         var isZombie = false
+        var isReplacedReported = false
         var reportedDamages: UInt64 = 0
     }
 
@@ -37,6 +38,13 @@ package final class LimiterCore: @unchecked Sendable {
     /// Held while a document is put in force, so that the store's parameters and the document that
     /// gates resolve by are of one load.
     let reloading = ForkableLock((), rank: .reload)
+
+    /// Held while this process takes an owner's entry.
+    let adoption = ForkableLock((), rank: .adoption)
+    /// The policy file that is watched, if one is.
+    let policyFile = ForkableLock<PolicyFile?>(nil, rank: .policyFile)
+    /// Steady instant of the last beat that a caller did.
+    let beatenAt = Atomic<Int64>(0)
 
     /// Plans that may wait before the open permits are searched for them.
     static let retiredPlansBound = 64
@@ -69,12 +77,24 @@ package final class LimiterCore: @unchecked Sendable {
                 ownerIdentity: .makeOwned(0), owner: .makeOwned(0),
                 heartbeatIdentity: .makeOwned(0),
                 isClosed: .makeOwned(0), core: Unmanaged.passUnretained(self)))
-        adopt(ProcessIdentity.current())
         store.stampTimes()
+        if let name = store.segment.unprovenFileSystem {
+            report(.fileSystemUnproven, "\(url) lies on \(name), on which nobody has tried a store")
+        }
+        if manual != nil { store.segment.watch.looksAtEachClaim() }
+        do throws(StoreError) {
+            try requireOwner()
+        } catch {
+            throw LimiterError(error)
+        }
+        // What processes held that died while nobody was here.
+        store.segment.reclaimDead(now: store.clock.now())
+        if beatsFromOpening { startHeartbeat(ProcessIdentity.current()) }
     }
 
     deinit {
         Heartbeat.shared.remove(self)
+        leaveOwner()
         state.withLock { state in
             for plan in state.retiredPlans { plan.free() }
         }
@@ -128,14 +148,6 @@ package final class LimiterCore: @unchecked Sendable {
         return Environment.value(of: "ADMISSION_STORE") ?? "memory:"
     }
 
-    /// Gives this process a lease owner number of its own: at the start and in a forked child.
-    @inline(never)
-    func adopt(_ identity: UInt64) {
-        let number = store.segment.takeOwnerNumber()
-        hot.pointee.owner.store(number)
-        hot.pointee.ownerIdentity.store(identity)
-    }
-
     @inline(never)
     func startHeartbeat(_ identity: UInt64) {
         hot.pointee.heartbeatIdentity.store(identity)
@@ -167,13 +179,23 @@ extension LimiterCore {
         } catch {
             throw LimiterError(error)
         }
+        let plan: ChargePlanReference
         do throws(SegmentStore.PlanFault) {
-            return try store.makePlan(
+            plan = try store.makePlan(
                 loaded.limits, matches: matches, version: version,
                 core: UnsafeMutableRawPointer(hot))
         } catch {
             throw LimiterError(error)
         }
+        guard plan.head.pointee.hasConcurrency else { return plan }
+        do throws(StoreError) {
+            // A claim that was turned down comes here: the entry may not be this process' any more.
+            try requireOwner()
+        } catch {
+            plan.free()
+            throw LimiterError(error)
+        }
+        return plan
     }
 
     /// Takes plans that no gate uses any more; frees those that no open permit names.
@@ -205,12 +227,5 @@ extension SharedWord {
     func freeOwned() {
         address.deinitialize(count: 1)
         address.deallocate()
-    }
-}
-
-extension Segment {
-    /// A lease owner number: 1 … 4095, given out in turn.
-    func takeOwnerNumber() -> UInt64 {
-        word(Header.ownerHint).fetchAdd(1) % 4_095 + 1
     }
 }

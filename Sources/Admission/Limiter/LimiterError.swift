@@ -99,7 +99,8 @@ public struct LimiterError: Error, Sendable, CustomStringConvertible {
             invalidArgument, closed, notSupported, invalidPolicy, policyUnreadable,
             zoneUnavailable, missingAttribute, duplicateAttribute, invalidAttribute, negativeCost,
             negativeUsage, concurrencyNeedsPermit, tooManyLimits, alreadyCompleted, notOwner,
-            leaseExpired, permitTableFull, keyTableFull, outOfMemory, unsupportedStore, storeUnavailable,
+            leaseExpired, permitTableFull, keyTableFull, outOfMemory, unsupportedStore,
+            storeUnavailable,
             storeForeign, storeVersion, storeCorrupted, storeFull, storeNotPermitted,
             networkFileSystem, otherTimeNamespace, clockMismatch, storeReplaced, ownerTableFull,
             notManualClock, clockBackwards, invalidHandle, internalError,
@@ -166,7 +167,8 @@ extension LimiterError {
                 .otherTimeNamespace,
                 "\(path) is used in time namespace \(found), this process is in \(own)")
         case .clockMismatch(let path, let isManual):
-            let (kept, asked) = isManual ? ("a manual", "the system's") : ("the system's", "a manual")
+            let (kept, asked) =
+                isManual ? ("a manual", "the system's") : ("the system's", "a manual")
             self.init(
                 .clockMismatch, "\(path) runs on \(kept) clock, the limiter asks for \(asked) one")
         case .replaced(let path):

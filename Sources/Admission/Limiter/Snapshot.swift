@@ -32,6 +32,10 @@ public struct Snapshot: Sendable {
     public let rollbacks: UInt64
     /// Turns that one caller began and another finished.
     public let turnsHelped: UInt64
+    /// Leases of dead processes that came back.
+    public let reclaimedLeases: UInt64
+    /// The watched policy file holds a document that was refused; the one before is in force.
+    public let isPolicyBroken: Bool
     /// Rejections since the limits were loaded.
     public let rejections: [RejectionCount]
     /// Hash of the document in force, 16 hexadecimal digits.
@@ -71,6 +75,8 @@ public struct Snapshot: Sendable {
             writer.member("retries", retries)
             writer.member("rollbacks", rollbacks)
             writer.member("turns_helped", turnsHelped)
+            writer.member("reclaimed_leases", reclaimedLeases)
+            writer.member("policy_broken", isPolicyBroken)
             writer.key("rejections")
             writer.array { writer in
                 for entry in rejections {
@@ -112,6 +118,14 @@ public struct Snapshot: Sendable {
         family(
             "admission_turns_helped_total", "counter", "Turns that another caller finished.",
             [("", turnsHelped)])
+        family(
+            "admission_reclaimed_leases_total", "counter",
+            "Leases of dead processes that came back.",
+            [("", reclaimedLeases)])
+        family(
+            "admission_policy_broken", "gauge",
+            "1 while the watched policy file holds a document that was refused.",
+            [("", isPolicyBroken ? 1 : 0)])
         family("admission_loads_total", "counter", "Documents put in force.", [("", loads)])
         family(
             "admission_rejections_total", "counter", "Rejections by limit and reason.",
@@ -148,6 +162,7 @@ public enum AdmissionVersion {
 
 extension LimiterCore {
     func snapshot() -> Snapshot {
+        beatIfDue()
         let now = store.clock.now()
         let (loaded, gates, loads) = state.withLock { ($0.loaded, $0.gatesOpen, $0.loads) }
         let permits = hot.pointee.permits.counts()
@@ -163,7 +178,9 @@ extension LimiterCore {
             permitCapacity: hot.pointee.permits.capacity, permitsIssued: permits.issued,
             gatesOpen: gates, retries: store.segment.retries.load(),
             rollbacks: store.segment.rollbacks.load(),
-            turnsHelped: store.segment.turnsHelped.load(), rejections: rejections(loaded),
+            turnsHelped: store.segment.turnsHelped.load(),
+            reclaimedLeases: store.segment.reclaimedLeases.load(),
+            isPolicyBroken: isPolicyBroken, rejections: rejections(loaded),
             policyHash: Self.hexadecimal(loaded.table.document.hash), loads: loads)
     }
 

@@ -32,14 +32,27 @@ package final class ForkableLock<Value>: ForkableMutex, @unchecked Sendable {
         defer { unlock() }
         return try body(&value)
     }
+
+    /// The same where nobody holds it; nil: somebody does, the caller perhaps.
+    package func withLockIfFree<Result>(_ body: (inout Value) -> Result) -> Result? {
+        guard tryLock() else { return nil }
+        defer { unlock() }
+        return body(&value)
+    }
 }
 
 /// Which locks may be taken inside which: the lower one first.
 package enum LockRank: Int, Sendable {
+    /// The heartbeat's thread is at work.
+    case beat
+    /// A limiter looks at its policy file.
+    case policyFile
     /// A limiter puts another document in force.
     case reload
     /// The process's heartbeat.
     case heartbeat
+    /// A limiter takes an owner's entry.
+    case adoption
     /// A store loads limits.
     case load
     /// Closed limiters with open permits.
@@ -50,6 +63,8 @@ package enum LockRank: Int, Sendable {
     case notes
     /// Interned names.
     case names
+    /// What a process knows of a segment's owners.
+    case owners
 }
 
 /// The mutex of a `ForkableLock`, as fork() sees it.
@@ -78,6 +93,8 @@ package class ForkableMutex: @unchecked Sendable {
         let status = pthread_mutex_lock(mutex)
         assert(status == 0, "a lock of the default kind cannot fail")
     }
+
+    fileprivate final func tryLock() -> Bool { pthread_mutex_trylock(mutex) == 0 }
 
     fileprivate final func unlock() { pthread_mutex_unlock(mutex) }
 }
@@ -130,11 +147,11 @@ private final class ForkableMutexes: @unchecked Sendable {
 
     private func lockAll() {
         pthread_mutex_lock(mutex)
-        for rank in 0...LockRank.names.rawValue { forEach(rank) { $0.lock() } }
+        for rank in 0...LockRank.owners.rawValue { forEach(rank) { $0.lock() } }
     }
 
     private func unlockAll() {
-        for rank in 0...LockRank.names.rawValue { forEach(rank) { $0.unlock() } }
+        for rank in 0...LockRank.owners.rawValue { forEach(rank) { $0.unlock() } }
         pthread_mutex_unlock(mutex)
     }
 }

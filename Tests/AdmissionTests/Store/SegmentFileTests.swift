@@ -217,11 +217,11 @@ import Testing
     private func host(
         boot: UInt64, monotonic: Int64, wall: Int64, timeNamespace: UInt64 = 7
     ) -> SystemFacts {
-        var facts = SystemFacts.current
-        facts.bootIdentity = boot
-        facts.timeNamespace = timeNamespace
-        facts.monotonicNanoseconds = { monotonic }
-        facts.wallNanoseconds = { wall }
+        var facts = SystemFacts()
+        facts.standIn.bootIdentity = boot
+        facts.standIn.timeNamespace = timeNamespace
+        facts.standIn.monotonicNanoseconds = monotonic
+        facts.standIn.wallNanoseconds = wall
         return facts
     }
 
@@ -303,16 +303,16 @@ import Testing
 
     @Test("file systems of the network are refused by name, unknown ones pass with a remark")
     func fileSystems() throws {
-        let fitness = SystemFacts.current.fileSystem
-        #expect(fitness(0xef53) == .proven(name: "ext4"))
-        #expect(fitness(0x6969) == .network(name: "NFS"))
-        #expect(fitness(0x9123_683e) == .unproven(name: "file system 0x9123683e"))
-        var facts = SystemFacts.current
-        facts.fileSystem = { _ in .network(name: "NFS") }
+        var facts = SystemFacts()
+        facts.standIn.fileSystemType = 0x6969
         #expect(throws: StoreError.networkFileSystem(path: scratch.file(), name: "NFS")) {
             try open(facts)
         }
         #expect(try FileManager.default.contentsOfDirectory(atPath: scratch.path) == [])
+        facts.standIn.fileSystemType = 0x9123_683e
+        #expect(try open(facts).file?.unprovenFileSystem == "btrfs")
+        facts.standIn.fileSystemType = 0xef53
+        #expect(try open(facts).file?.unprovenFileSystem == nil)
     }
 }
 

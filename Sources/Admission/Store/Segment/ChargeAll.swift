@@ -61,7 +61,7 @@ extension ChargePlanReference {
             if _fastPath(prepared[index].commit()) {
                 prepared[index].note(charges + index)
                 if step(index).pointee.kind == .concurrency,
-                    _slowPath(!step(index).keepsClaim())
+                    _slowPath(!step(index).keepsClaim(owner: moment.owner))
                 {
                     return (index &+ 1, .stale)
                 }
@@ -146,6 +146,7 @@ extension ChargePlanReference {
             return nil
         }
         guard first.outcome == .rejected else { return first }
+        if first.refusal == .concurrency { step(0).reclaimDead(now: moment.now) }
         // Looked at again before it is refused: a decision in flight may have given back since.
         let second = worst(cost, &moment)
         guard second.outcome == .rejected else {

@@ -201,14 +201,12 @@ extension LeaseArray {
     /// Leases live in a key of one block of up to 16 slots; nil: count another way.
     @inline(__always)
     fileprivate func countAtOnce(limit: Int64, now: Int64) -> Int64? {
-        let first = SharedWord(record, at: KeyRecord.firstBlock).loadRelaxed()
-        let block = Int(truncatingIfNeeded: first &<< 4)
-        let count = slot(block &+ 8).loadRelaxed()
+        let (block, count) = (first.offset, first.count)
         guard _fastPath(limit <= 16 && count <= 16 && slot(block).loadRelaxed() == 0) else {
             return nil
         }
         let slots = base + (block &+ KeyRecord.body)
-        let end = slots + Int(truncatingIfNeeded: count &* 8)
+        let end = slots + count &* 8
         var all: UInt64 = 0
         var address = slots
         while address < end {

@@ -127,7 +127,8 @@ package struct ChargeStep {
     /// Calendar: address of the `CalendarCell`.
     var calendar: UnsafeRawPointer?
     ///
-    /// Concurrency: segment's address, max hold ns, 1 where the key has more slots than the limit.
+    /// Concurrency: segment's address, max hold ns, 1 where the key has more slots than the limit,
+    /// segment's size, the first slot block's offset and slots.
     var parameters: (UInt64, UInt64, UInt64, UInt64, UInt64, UInt64)
     /// Where the key's text lies behind the steps, in bytes from the plan's start, and its length.
     var textOffset: UInt32

@@ -18,7 +18,7 @@ struct ChargeMoment {
     var now: Int64
     /// Wall minus steady nanoseconds.
     var wallOffset: Int64
-    /// Lease owner number of this process.
+    /// `LeaseOwner` of this process.
     var owner: UInt64
     /// Units left on the step just taken.
     var remaining: Int64 = 0
@@ -214,10 +214,13 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
         return .taken
     }
 
-    /// Whether a slot that was claimed by `commit` may be kept: the key still takes claims.
+    /// Whether a slot that was claimed by `commit` may be kept: the key still takes claims, and the
+    /// claimant's entry still is its own.
     @inline(__always)
-    func keepsClaim() -> Bool {
-        LeaseArray.isOpen(leases.state.load()) && isCurrent
+    func keepsClaim(owner: UInt64) -> Bool {
+        let array = leases
+        return LeaseArray.isOpen(array.state.load()) && isCurrent
+            && array.isInForce(LeaseOwner(word: owner))
     }
 }
 
@@ -303,8 +306,8 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
         let segment = pointee.notes.takeUnretainedValue().definition.segment
         do throws(StoreError) {
             switch try array.claimAny(
-                limit: pointee.capacity, owner: moment.owner, expiry: expiry, now: moment.now,
-                in: segment)
+                limit: pointee.capacity, owner: LeaseOwner(word: moment.owner), expiry: expiry,
+                now: moment.now, in: segment)
             {
             case .claimed(let claim):
                 guard isCurrent else {
@@ -318,6 +321,7 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
                 moment.remaining = Swift.max(0, pointee.capacity &- live)
                 return .taken
             case .full: return .refused
+            case .disowned: return .stale
             case .retired:
                 _ = array.retireIfIdle(now: moment.now)
                 return .stale
@@ -331,7 +335,11 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
     var leases: LeaseArray {
         LeaseArray(
             record: pointee.record,
-            base: UnsafeMutableRawPointer(bitPattern: UInt(pointee.parameters.0)).unsafelyUnwrapped)
+            base: UnsafeMutableRawPointer(bitPattern: UInt(pointee.parameters.0)).unsafelyUnwrapped,
+            size: Int(truncatingIfNeeded: pointee.parameters.3),
+            first: LeaseBlock(
+                offset: Int(truncatingIfNeeded: pointee.parameters.4),
+                count: Int(truncatingIfNeeded: pointee.parameters.5)))
     }
 
     @inline(never)

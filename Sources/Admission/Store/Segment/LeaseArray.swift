@@ -2,11 +2,15 @@ import Synchronization
 
 /// The slots of one concurrency limit's key: claim, renew and release on `LeaseSlots`' words.
 ///
-/// Slots come in blocks (`next block | slots | slot words …`) that are appended and never moved
-/// while the key lives. A claim is one swap of a slot, then a look at the key's state word: a key
-/// that is being retired turns the claim down. A hint that all slots are taken spares callers the
-/// scan; it is believed for at most 10 ms and not beyond the first lease that may run out, and a
-/// release clears it behind freeing its slot, a scan sets it before it looks, so none is missed.
+/// Slots come in blocks (see `LeaseBlock`) that are appended and never moved while the key lives. A
+/// claim is one swap of a slot, then a look at the key's state word and at the owner's entry: a key
+/// that is being retired turns the claim down, and so does an entry that is not the claimant's any
+/// more. A hint that all slots are taken spares callers the scan; it is believed for at most 10 ms
+/// and not beyond the first lease that may run out, and a release clears it behind freeing its slot,
+/// a scan sets it before it looks, so none is missed.
+///
+/// What a segment says of itself is not trusted: the first block is checked when a value of this type
+/// is made from a record, every further one before it is read.
 ///
 /// Ordering: claim against retirement and release against scan are each "write mine, then look at
 /// theirs" on both sides. Claims and releases therefore swap and look with sequential consistency
@@ -18,6 +22,10 @@ struct LeaseArray {
     let record: UnsafeMutableRawPointer
     /// Start of the segment: slots are known by their offset from it.
     let base: UnsafeMutableRawPointer
+    /// Bytes of the segment.
+    let size: Int
+    /// The first block, checked; its offset is 0 where the record names none.
+    let first: LeaseBlock
 
     /// States of the key, in the lowest two bits of its state word; the bits above count changes,
     /// so that a state that came back is not taken for one that stayed.
@@ -38,12 +46,24 @@ struct LeaseArray {
 
     private static let hintNanoseconds: Int64 = 10_000_000
     private static let scanning: UInt64 = 1 << 63
-    private static let largestFirstBlock = 256
 
+    /// Of a key whose first block was checked before.
     @inline(__always)
-    init(record: UnsafeMutableRawPointer, base: UnsafeMutableRawPointer) {
+    init(
+        record: UnsafeMutableRawPointer, base: UnsafeMutableRawPointer, size: Int, first: LeaseBlock
+    ) {
         self.record = record
         self.base = base
+        self.size = size
+        self.first = first
+    }
+
+    /// Of the key at an offset.
+    init(_ segment: Segment, at offset: Int) {
+        let block = Int(segment.word(offset + KeyRecord.firstBlock).load() & 0xffff_ffff) * 16
+        self.init(
+            record: segment.base + offset, base: segment.base, size: segment.size,
+            first: segment.leaseBlock(at: block) ?? LeaseBlock(offset: 0, count: 0))
     }
 
     @inline(__always)
@@ -65,9 +85,8 @@ struct LeaseArray {
 
     @inline(never)
     private func searchFirstBlock(_ offset: inout Int, now: Int64) -> UInt64? {
-        let block = Int(SharedWord(record, at: KeyRecord.firstBlock).load()) * 16
-        for index in 0..<Int(slot(block + 8).load()) {
-            let candidate = block + KeyRecord.body + index * 8
+        for index in 0..<first.count {
+            let candidate = first.slot(index)
             let word = slot(candidate).load()
             if !LeaseSlots.isLive(word, now: now) {
                 offset = candidate
@@ -84,40 +103,6 @@ struct LeaseArray {
     @inline(__always)
     var fullHint: SharedWord { SharedWord(record, at: KeyRecord.fullHint) }
 
-    /// Space for a block of free slots.
-    static func makeBlock(_ segment: Segment, slots: Int) throws(StoreError) -> Int {
-        let count = min(max(1, slots), largestFirstBlock)
-        return try makeBlock(segment, exactly: count)
-    }
-
-    private static func makeBlock(_ segment: Segment, exactly count: Int) throws(StoreError) -> Int
-    {
-        let offset = try segment.allocate(kind: .slots, bytes: KeyRecord.body + count * 8)
-        for index in 0..<count {
-            // The generation goes on where the space was a block before: a permit that is still
-            // open on the key of that life must not take the next lease here for its own.
-            let slot = segment.word(offset + KeyRecord.body + index * 8)
-            while true {
-                let word = slot.load()
-                if slot.swap(word, LeaseSlots.freed(word)) { break }
-            }
-        }
-        segment.word(offset + 8).store(UInt64(count))
-        segment.word(offset).store(0)
-        return offset
-    }
-
-    /// Gives the blocks of a key that nobody can reach any more back.
-    static func freeBlocks(_ segment: Segment, of offset: Int) {
-        var block = Int(segment.word(offset + KeyRecord.firstBlock).load()) * 16
-        while block != 0 {
-            let next = Int(segment.word(block).load()) * 16
-            let count = Int(segment.word(block + 8).load())
-            segment.free(block, kind: .slots, bytes: KeyRecord.body + count * 8)
-            block = next
-        }
-    }
-
     /// A claimed slot: where its word lies, and the word that claimed it.
     struct Claim {
         var offset: Int
@@ -128,24 +113,18 @@ struct LeaseArray {
         case claimed(Claim)
         case full
         case retired
+        /// The owner's entry is not the claimant's any more.
+        case disowned
     }
 
-    /// Claims the slot at `hint` where it is free: the fast path.
-    @inline(__always)
-    func claim(hint: Int, owner: UInt64, expiry: UInt64, now: Int64) -> Claim? {
-        let slot = self.word(hint)
-        let word = slot.load()
-        guard !LeaseSlots.isLive(word, now: now) else { return nil }
-        let claimed = LeaseSlots.word(
-            owner: owner, generation: LeaseSlots.generation(of: word) &+ 1, expiry: expiry)
-        guard slot.swapSequential(word, claimed) else { return nil }
-        return Claim(offset: hint, word: claimed)
-    }
-
-    /// Claims any slot, appending a block where all are taken and the limit allows more.
+    /// Claims any slot, appending a block where all are taken and the limit allows more. A slot whose
+    /// owner is dead is free, whatever its lease.
+    ///
+    /// - Parameter owner: the claimant's `LeaseOwner`.
+    /// - Throws: `StoreError.corrupted`; what making a block throws.
     @inline(never)
     func claimAny(
-        limit: Int64, owner: UInt64, expiry: UInt64, now: Int64, in segment: Segment
+        limit: Int64, owner: LeaseOwner, expiry: UInt64, now: Int64, in segment: Segment
     ) throws(StoreError) -> ClaimOutcome {
         while true {
             guard Self.isOpen(state.loadSequential()) else { return .retired }
@@ -162,10 +141,12 @@ struct LeaseArray {
             let scan = scan(owner: owner, expiry: expiry, now: now, limit: limit)
             if let claim = scan.claim {
                 if fullHint.load() != 0 { fullHint.store(0) }
-                return settle(claim, scan: scan, limit: limit, now: now)
+                return settle(claim, of: owner, scan: scan, limit: limit, now: now)
             }
-            if scan.capacity < limit {
-                try append(after: scan.lastBlock, slots: Int(limit) - scan.capacity, in: segment)
+            guard scan.isWhole else { throw segment.damagedLeases() }
+            if scan.capacity < limit, scan.capacity < LeaseBlock.mostSlots {
+                try append(
+                    after: scan.lastBlock, slots: Int(limit) - scan.capacity, in: segment)
                 continue
             }
             let until = min(now + Self.hintNanoseconds, scan.firstEnd)
@@ -177,34 +158,55 @@ struct LeaseArray {
     private struct Scan {
         var claim: Claim?
         var capacity = 0
-        var lastBlock = 0
+        var lastBlock = LeaseBlock(offset: 0, count: 0)
         var firstEnd = Int64.max
+        var isWhole = true
     }
 
-    private func scan(owner: UInt64, expiry: UInt64, now: Int64, limit: Int64) -> Scan {
+    private func scan(owner: LeaseOwner, expiry: UInt64, now: Int64, limit: Int64) -> Scan {
         var scan = Scan()
-        forEachBlock { block, count in
+        scan.isWhole = forEachBlock { block in
             scan.lastBlock = block
-            for index in 0..<count where scan.claim == nil && scan.capacity + index < limit {
-                let offset = block + KeyRecord.body + index * 8
+            for index in 0..<block.count where scan.claim == nil && scan.capacity + index < limit {
+                let offset = block.slot(index)
                 while true {
                     let word = self.word(offset).load()
-                    if LeaseSlots.isLive(word, now: now) {
+                    let isLive = LeaseSlots.isLive(word, now: now)
+                    if isLive && !isOwnerDead(word) {
                         scan.firstEnd = min(scan.firstEnd, LeaseSlots.end(of: word, now: now))
                         break
                     }
-                    scan.claim = claim(hint: offset, owner: owner, expiry: expiry, now: now)
-                    if scan.claim != nil { break }
+                    let claimed = LeaseSlots.word(
+                        owner: owner.word, generation: LeaseSlots.generation(of: word) &+ 1,
+                        expiry: expiry)
+                    if self.word(offset).swapSequential(word, claimed) {
+                        if isLive { self.word(Segment.Header.reclaimedLeases).increment() }
+                        scan.claim = Claim(offset: offset, word: claimed)
+                        break
+                    }
                     countRetry()
                 }
             }
-            scan.capacity += count
+            scan.capacity += block.count
         }
         return scan
     }
 
+    /// Whether the owner of a slot's word was found dead: nobody will give the slot back.
+    private func isOwnerDead(_ slot: UInt64) -> Bool {
+        let owner = LeaseOwner(word: LeaseSlots.owner(of: slot))
+        return OwnerEntry.state(word(owner.entry).load()) == .dead
+    }
+
+    /// A live lease of a live owner, or of one that nobody has found dead.
+    private func isHeld(_ slot: UInt64, now: Int64) -> Bool {
+        LeaseSlots.isLive(slot, now: now) && !isOwnerDead(slot)
+    }
+
     /// After a reload to fewer slots leases may live above the limit: count, and step back.
-    private func settle(_ claim: Claim, scan: Scan, limit: Int64, now: Int64) -> ClaimOutcome {
+    private func settle(
+        _ claim: Claim, of owner: LeaseOwner, scan: Scan, limit: Int64, now: Int64
+    ) -> ClaimOutcome {
         // Two that claim at a time: each counts behind its own swap, so one of them counts both.
         atomicMemoryFence(ordering: .sequentiallyConsistent)
         if scan.capacity > limit, liveCount(now: now) > limit {
@@ -215,17 +217,28 @@ struct LeaseArray {
             release(claim)
             return .retired
         }
+        guard isInForce(owner) else {
+            release(claim)
+            return .disowned
+        }
         return .claimed(claim)
     }
 
+    /// Whether the owner's entry still is the claimant's: behind the swap that claimed, so that either
+    /// who found it dead meets the slot, or the claimant meets the mark.
+    @inline(__always)
+    func isInForce(_ owner: LeaseOwner) -> Bool {
+        owner.owns(word(owner.entry).loadSequential())
+    }
+
     private func append(
-        after block: Int, slots: Int, in segment: Segment
+        after block: LeaseBlock, slots: Int, in segment: Segment
     ) throws(StoreError) {
-        let last = Int(word(block + 8).load())
-        let new = try Self.makeBlock(segment, exactly: min(slots, max(last * 2, 8)))
-        if !word(block).swap(0, UInt64(new / 16)) {
-            let count = Int(word(new + 8).load())
-            segment.free(new, kind: .slots, bytes: KeyRecord.body + count * 8)
+        let new = try segment.makeLeaseBlock(slots: min(slots, max(block.count * 2, 8)))
+        guard block.offset != 0, word(block.offset).swap(0, UInt64(new.offset / 16)) else {
+            segment.freeLeaseBlock(new)
+            if block.offset == 0 { throw segment.damagedLeases() }
+            return
         }
     }
 
@@ -280,29 +293,28 @@ struct LeaseArray {
     @inline(__always)
     static func isSame(_ word: UInt64, _ other: UInt64) -> Bool { (word ^ other) >> 36 == 0 }
 
-    /// The block's start and its number of slots, in order.
-    private func forEachBlock(_ body: (Int, Int) -> Void) {
-        var block = Int(SharedWord(record, at: KeyRecord.firstBlock).load()) * 16
-        while block != 0 {
-            body(block, Int(word(block + 8).load()))
-            block = Int(word(block).load()) * 16
-        }
+    /// Every block, in order.
+    ///
+    /// - Returns: false where a link leads astray: the walk ends there.
+    @discardableResult
+    func forEachBlock(_ body: (LeaseBlock) -> Void) -> Bool {
+        LeaseBlock.forEach(from: first, base: base, size: size, body)
     }
 
     /// Slots of all blocks.
     var capacity: Int64 {
         var capacity: Int64 = 0
-        forEachBlock { _, count in capacity += Int64(count) }
+        forEachBlock { capacity += Int64($0.count) }
         return capacity
     }
 
-    /// Leases live at an instant. O(slots).
+    /// Leases live at an instant, without those of dead owners. O(slots).
     func liveCount(now: Int64) -> Int64 {
         var live: Int64 = 0
-        forEachBlock { block, count in
-            for index in 0..<count {
-                let word = self.word(block + KeyRecord.body + index * 8).loadRelaxed()
-                if LeaseSlots.isLive(word, now: now) { live += 1 }
+        forEachBlock { block in
+            for index in 0..<block.count
+            where isHeld(word(block.slot(index)).loadRelaxed(), now: now) {
+                live += 1
             }
         }
         return live
@@ -317,14 +329,12 @@ struct LeaseArray {
 
     @inline(__always)
     private func shortCount(now: Int64) -> Int64 {
-        let block = Int(SharedWord(record, at: KeyRecord.firstBlock).loadRelaxed()) * 16
-        let count = Int(truncatingIfNeeded: word(block + 8).loadRelaxed())
-        guard count <= 16, word(block).loadRelaxed() == 0 else {
+        guard first.count <= 16, word(first.offset).loadRelaxed() == 0 else {
             return liveCount(now: now)
         }
         var live: Int64 = 0
-        for index in 0..<count {
-            let word = self.word(block + KeyRecord.body + index &* 8).loadRelaxed()
+        for index in 0..<first.count {
+            let word = self.word(first.slot(index)).loadRelaxed()
             live &+= LeaseSlots.isLive(word, now: now) ? 1 : 0
         }
         return live
@@ -342,24 +352,8 @@ struct LeaseArray {
         return live
     }
 
-    /// The first instant at which a lease may run out; `Int64.max` when none lives.
-    func firstEnd(now: Int64) -> Int64 {
-        var end = Int64.max
-        forEachBlock { block, count in
-            for index in 0..<count {
-                let word = self.word(block + KeyRecord.body + index * 8).load()
-                if LeaseSlots.isLive(word, now: now) {
-                    end = min(end, LeaseSlots.end(of: word, now: now))
-                }
-            }
-        }
-        return end
-    }
-
-    /// A slot to begin with: the first of the first block.
-    var firstSlot: Int {
-        Int(SharedWord(record, at: KeyRecord.firstBlock).load()) * 16 + KeyRecord.body
-    }
+    /// A slot to begin with: the first of the first block; 0 where there is none.
+    var firstSlot: Int { first.offset == 0 ? 0 : first.slot(0) }
 
     /// Retires the key when no lease lives, or finishes what another caller began.
     ///

@@ -23,6 +23,9 @@ extension Segment {
     /// Where the file lies; nil for memory.
     package var path: String? { file?.path }
 
+    /// The name of its file system where nobody has tried stores on such.
+    package var unprovenFileSystem: String? { file?.unprovenFileSystem }
+
     /// Whether other processes than forked children may use it.
     package var isShared: Bool { file != nil }
 
@@ -45,7 +48,7 @@ extension Segment {
     ///   `outOfMemory`, `invalidURL` for an unknown group.
     /// - Complexity: O(1); a dozen system calls.
     package static func open(
-        _ request: SegmentFileRequest, system: SystemFacts = .current
+        _ request: SegmentFileRequest, system: SystemFacts = SystemFacts()
     ) throws(StoreError) -> Segment {
         guard !request.path.isEmpty, !request.path.utf8.contains(0) else {
             throw .invalidURL(url: "file:\(request.path)", reason: "it names no file")

@@ -105,6 +105,8 @@ package final class Segment: @unchecked Sendable {
     let file: SegmentFile?
     /// Added to the process's steady clock; 0 in memory.
     package private(set) var steadyOffset: Int64 = 0
+    /// What this process knows of the lease owners.
+    package let watch = OwnerWatch()
 
     /// Maps a segment of its own: shared with children forked from now on, gone with the last.
     ///

@@ -52,7 +52,7 @@ enum SegmentClock {
                 path: segment.path ?? "", found: namespace, own: system.timeNamespace)
         }
         let offset = Int64(bitPattern: segment.word(start + 16).load())
-        let now = system.monotonicNanoseconds().addingReportingOverflow(offset)
+        let now = system.monotonicNanoseconds.addingReportingOverflow(offset)
         guard !now.overflow, (0..<largest).contains(now.partialValue) else {
             throw segment.corrupted("clock offset \(offset)")
         }
@@ -71,11 +71,11 @@ enum SegmentClock {
         guard (0..<largest).contains(steady) else {
             throw segment.corrupted("steady stamp \(steady)")
         }
-        let byWall = system.wallNanoseconds().subtractingReportingOverflow(wallOffset)
+        let byWall = system.wallNanoseconds.subtractingReportingOverflow(wallOffset)
         guard !byWall.overflow, byWall.partialValue < largest else {
             throw segment.corrupted("wall stamp \(wallOffset)")
         }
-        return max(steady, byWall.partialValue) &- system.monotonicNanoseconds()
+        return max(steady, byWall.partialValue) &- system.monotonicNanoseconds
     }
 
     /// Notes both times, for the first process after a reboot.

@@ -40,20 +40,20 @@ final class SegmentFile: Sendable {
     let descriptor: Int32
     private let device: UInt64
     private let inode: UInt64
-    /// What is known of the file system's fitness.
-    let fileSystem: FileSystemFitness
+    /// Where nobody has tried stores: the file system's name, for an event.
+    let unprovenFileSystem: String?
 
     /// Bytes that are reserved at a time.
     static let extent = 1 << 20
 
     private init(
-        path: String, descriptor: Int32, status: stat, fileSystem: FileSystemFitness
+        path: String, descriptor: Int32, status: stat, unprovenFileSystem: String?
     ) {
         self.path = path
         self.descriptor = descriptor
         device = UInt64(status.st_dev)
         inode = UInt64(status.st_ino)
-        self.fileSystem = fileSystem
+        self.unprovenFileSystem = unprovenFileSystem
     }
 
     deinit {
@@ -84,14 +84,13 @@ final class SegmentFile: Sendable {
         guard status.st_mode & S_IFMT == S_IFREG else {
             throw .foreign(path: path, found: "it is not a regular file")
         }
-        let type = admission_file_system(descriptor)
-        guard type != -1 else { throw fault(path, "ask for the file system", errno) }
-        let fitness = system.fileSystem(type)
-        if case .network(let name) = fitness {
-            throw .networkFileSystem(path: path, name: name)
-        }
+        let type = system.fileSystemType(of: descriptor)
+        let name = system.fileSystemName(type)
+        let trust = system.fileSystemTrust(type)
+        guard trust != .network else { throw .networkFileSystem(path: path, name: name) }
         return SegmentFile(
-            path: path, descriptor: descriptor, status: status, fileSystem: fitness)
+            path: path, descriptor: descriptor, status: status,
+            unprovenFileSystem: trust == .good ? nil : name)
     }
 
     /// Bytes of the file now.

@@ -70,6 +70,12 @@ extension SegmentStore {
         }
         do throws(StoreError) {
             let key = try key(notes, text: text, cell: cell)
+            if notes.definition.kind == .concurrency,
+                LeaseArray(segment, at: key.offset).first.offset == 0
+            {
+                throw StoreError.corrupted(
+                    path: url, what: "a concurrency key has no slots")
+            }
             // A key that was published while a load passed by is not under its parameters yet.
             if notes.definition.kind == .bucket {
                 _ = segment.convertBucket(key, of: notes.definition)
@@ -205,6 +211,11 @@ extension SegmentStore {
             step.pointee.detail = UInt64(bitPattern: values[1])
             step.pointee.parameters.0 = UInt64(UInt(bitPattern: segment.base))
             step.pointee.parameters.1 = UInt64(bitPattern: values[2])
+            let leases = LeaseArray(segment, at: entry.key.offset)
+            step.pointee.parameters.3 = UInt64(segment.size)
+            step.pointee.parameters.4 = UInt64(leases.first.offset)
+            step.pointee.parameters.5 = UInt64(leases.first.count)
+            segment.word(Segment.Header.longestLease).raise(UInt64(max(0, values[1])))
             step.pointee.parameters.2 = step.leases.capacity > values[0] ? 1 : 0
             step.hint.storeRelaxed(UInt64(step.leases.firstSlot))
             // "Full" was said for the slots of another document, perhaps.

@@ -179,7 +179,7 @@ package final class SegmentStore: Store {
             return RollingCells(record: record).retireIfIdle(window, now: now)
         case .calendar: return retireCalendarIfIdle(key, definition, wall: wall)
         case .concurrency:
-            return LeaseArray(record: record, base: segment.base).retireIfIdle(now: now)
+            return LeaseArray(segment, at: key.offset).retireIfIdle(now: now)
         case .slots, .parameters: return false
         }
     }

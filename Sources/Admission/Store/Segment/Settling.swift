@@ -277,8 +277,14 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
         let end = Swift.min(until.addingSaturated(lease), acquiredAt.addingSaturated(hold))
         guard end > now else { return leases.isLive(claim(of: charge), now: now) }
         let expiry = LeaseSlots.expiry(now: end, leaseNanoseconds: 0)
-        return leases.renew(claim(of: charge), expiry: expiry, now: now)
+        guard leases.renew(claim(of: charge), expiry: expiry, now: now) else { return false }
+        leases.stamp(claim(of: charge), acquiredAt: acquiredAt)
+        return true
     }
+
+    /// Looks for dead owners: every slot is taken.
+    @inline(never)
+    func reclaimDead(now: Int64) { definition.segment.reclaimDeadForClaim(now: now) }
 }
 
 extension SegmentStore {

@@ -1,0 +1,80 @@
+import Synchronization
+
+/// What has to be done now and then while a limiter is open: twice a second, by the heartbeat's
+/// thread; with `heartbeat` manual by calls that are not decisions; on a manual clock by those and
+/// `advance`.
+extension LimiterCore {
+    /// The longest time between two beats.
+    static let longestBeat: Int64 = 500_000_000
+
+    /// One round.
+    ///
+    /// - Parameters:
+    ///   - now: steady nanoseconds.
+    ///   - renews: also renew the leases of open permits.
+    func beat(now: Int64, renews: Bool) {
+        if renews { renewAll(now: now, until: now) }
+        keepOwner(now: now)
+        // Half a beat: of many processes one looks, and each death is found within a beat. Time that
+        // stands still would let nobody look.
+        let interval = manual == nil ? Self.longestBeat / 2 : 0
+        store.segment.reclaimDead(now: now, ifUnseenFor: interval)
+        reportDeaths()
+        stampTimes(now: now)
+        checkFile()
+        pollPolicy()
+    }
+
+    /// Keeps the time between two beats: min(500 ms, a third of the shortest lease).
+    func beatNanoseconds() -> Int64 {
+        min(Self.longestBeat, (shortestLease() ?? Int64.max) / 3)
+    }
+
+    /// The same by a caller that is not in a hurry, where no thread does it; nothing is renewed. At
+    /// most twice a second, on a manual clock each time.
+    func beatIfDue() {
+        guard options.heartbeat == .manual || manual != nil, !isClosed else { return }
+        let now = store.clock.now()
+        if manual == nil {
+            // Relaxed: which of two callers does it matters to nobody.
+            let last = beatenAt.load(ordering: .relaxed)
+            guard now &- last >= Self.longestBeat,
+                beatenAt.compareExchange(
+                    expected: last, desired: now, ordering: .relaxed
+                ).exchanged
+            else { return }
+        }
+        beat(now: now, renews: false)
+    }
+
+    /// Frees what dead processes held, then removes idle keys and returns how many.
+    func reclaim() -> Int {
+        beatIfDue()
+        _ = store.reclaimDead(now: store.clock.now())
+        return store.reclaim()
+    }
+
+    /// Whether the heartbeat's thread runs from the opening on, not only from the first lease.
+    var beatsFromOpening: Bool {
+        store.mode == .file || policyFile.withLock { $0 != nil }
+    }
+
+    /// Keeps the store's times, so that they go on after a reboot. Memory does not outlive one.
+    private func stampTimes(now: Int64) { store.stampTimes() }
+
+    /// Sees whether the store's path still names its file. Memory has none.
+    private func checkFile() {
+        guard !store.segment.isReplaced else { return noteReplaced() }
+        if !store.segment.checkFile() { noteReplaced() }
+    }
+
+    private func noteReplaced() {
+        let isNew = state.withLock { state in
+            defer { state.isReplacedReported = true }
+            return !state.isReplacedReported
+        }
+        guard isNew else { return }
+        report(
+            .storeReplaced, "\(LimiterError(StoreError.replaced(path: store.segment.path ?? "")))")
+    }
+}
