@@ -14,7 +14,6 @@ from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Optional
 
-import pool
 from harness import (
     HERE, ROOT, Place, Suite, Worker, check_store, environment, wait_until,
 )
@@ -23,6 +22,7 @@ GUNICORN = os.environ.get("GUNICORN_PYTHON", f"{ROOT}/build/venv-processes/bin/p
 FORKED = os.environ.get("FORKED_C", f"{ROOT}/build/bin/process-forked")
 WORKERS = 4
 REQUESTS = 150
+CHILDREN, ATTEMPTS = 4, 20
 BACK_SECONDS = 1.0
 
 
@@ -56,15 +56,16 @@ def multiprocessing(suite: Suite, method: str) -> None:
     with Place() as place:
         path = place.policy(policy(limit, 8))
         result = subprocess.run(
-            [sys.executable, f"{HERE}/pool.py", method, place.url, path], capture_output=True,
-            text=True, env=environment(), timeout=120,
+            [sys.executable, f"{HERE}/pool.py", method, place.url, path, str(CHILDREN),
+             str(ATTEMPTS)],
+            capture_output=True, text=True, env=environment(), timeout=120,
         )
         if not suite.check(f"{method}: the program ends well", result.returncode == 0,
                            result.stderr[-500:]):
             return
         found = json.loads(result.stdout.splitlines()[-1])
         admitted = [child["admitted"] for child in found["children"]]
-        wanted = min(limit - 1, pool.CHILDREN * pool.ATTEMPTS)
+        wanted = min(limit - 1, CHILDREN * ATTEMPTS)
         suite.check(f"{method}: parent and children share one quota", sum(admitted) == wanted,
                     f"{admitted} and the parent's 1 of {limit}")
         if method == "fork":
@@ -166,7 +167,10 @@ def gunicorn(suite: Suite, is_preloaded: bool) -> None:
             suite.check(f"{name}: {claim}", set(answers) == {wanted}, set(answers))
             auditor = place.opened("c", path, "g project=acme")
             killed_worker(suite, name, port, auditor)
-            used = next(entry["used"] for entry in auditor.must("explain g").json["limits"])
+            # The next worker is up when its import has taken a permit too.
+            imports = 1 if is_preloaded else WORKERS
+            wait_until(lambda: uses(auditor)["parallel"] == imports, 30)
+            used = uses(auditor)["rpm"]
             with ThreadPoolExecutor(8) as threads:
                 requests = list(threads.map(lambda _: ask(port, "/"), range(REQUESTS)))
             by_pid = Counter(a["pid"] for a in requests if a["admitted"])
@@ -175,6 +179,12 @@ def gunicorn(suite: Suite, is_preloaded: bool) -> None:
                         total == limit - used, f"{used} before, then {sorted(by_pid.values())}")
             suite.check(f"{name}: more than one worker admitted", len(by_pid) > 1, len(by_pid))
         check_store(suite, place.store, f"{name}: the store is consistent")
+
+
+def uses(auditor: Worker) -> dict[str, int]:
+    """What the gate's limits hold, by their names."""
+    limits = auditor.must("explain g").json["limits"]
+    return {entry["limit"]: entry["used"] for entry in limits}
 
 
 def killed_worker(suite: Suite, name: str, port: int, auditor: Worker) -> None:

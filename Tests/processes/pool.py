@@ -1,5 +1,5 @@
-"""A program of its own for multiprocessing: pool.py fork|spawn STORE-URL POLICY prints what its
-children found, as JSON."""
+"""A program of its own for multiprocessing: pool.py fork|spawn STORE-URL POLICY CHILDREN ATTEMPTS
+prints what its children found, as JSON."""
 
 from __future__ import annotations
 
@@ -10,15 +10,12 @@ from typing import Any, Optional
 
 import admission
 
-ATTEMPTS = 20
-CHILDREN = 4
-
 limiter: Optional[admission.Limiter] = None
 gate: Optional[admission.Gate] = None
 permit: Optional[admission.Permit] = None
 
 
-def child(store: Optional[tuple[str, str]], answers: Any) -> None:
+def child(store: Optional[tuple[str, str]], attempts: int, answers: Any) -> None:
     """Uses the limiter that it inherited, or opens the store itself."""
     ours = gate
     if store is not None:
@@ -32,7 +29,7 @@ def child(store: Optional[tuple[str, str]], answers: Any) -> None:
         except admission.AdmissionError as failure:
             parents = failure.name
     own = 0
-    for _ in range(ATTEMPTS):
+    for _ in range(attempts):
         mine = ours.try_acquire().permit
         if mine is not None:
             own += 1
@@ -40,7 +37,7 @@ def child(store: Optional[tuple[str, str]], answers: Any) -> None:
     answers.put({"admitted": own, "parents_permit": parents})
 
 
-def main(method: str, url: str, policy: str) -> None:
+def main(method: str, url: str, policy: str, count: str, attempts: str) -> None:
     global limiter, gate, permit
     context = multiprocessing.get_context(method)
     limiter = admission.Limiter(policy, url)
@@ -48,7 +45,8 @@ def main(method: str, url: str, policy: str) -> None:
     permit = gate.acquire()
     answers = context.Queue()
     store = None if method == "fork" else (url, policy)
-    children = [context.Process(target=child, args=(store, answers)) for _ in range(CHILDREN)]
+    arguments = (store, int(attempts), answers)
+    children = [context.Process(target=child, args=arguments) for _ in range(int(count))]
     for process in children:
         process.start()
     found = [answers.get(timeout=60) for _ in children]
