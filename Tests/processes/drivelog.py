@@ -37,6 +37,17 @@ class Record(NamedTuple):
     returned: int
 
 
+class Frozen(NamedTuple):
+    """Records as they were, to be looked into later."""
+
+    raw: list[bytes]
+    has_lost: bool  # whether older ones were overwritten
+
+    def records(self) -> Iterator[Record]:
+        for raw in self.raw:
+            yield Record(*_RECORD.unpack(raw))
+
+
 class DriveLog:
     """A log that a driver makes and reads, and that a worker maps and writes."""
 
@@ -75,9 +86,9 @@ class DriveLog:
         """What was admitted and not given back, by the decisions' instants."""
         return self.words[HEADER_WORDS : HEADER_WORDS + self.words[BINS]]
 
-    def records(self) -> Iterator[Record]:
-        """The records that the ring holds, oldest first; those that a worker at work overwrites
-        while they are read are left out."""
+    def frozen(self) -> Frozen:
+        """A copy of the records that the ring holds, oldest first; those that a worker at work
+        overwrites meanwhile are left out."""
         capacity, written = self.words[CAPACITY], self.words[WRITTEN]
         start = (HEADER_WORDS + self.words[BINS]) * 8
         first = max(0, written - capacity)
@@ -86,8 +97,11 @@ class DriveLog:
             for n in range(first, written)
         ]
         lost = max(0, self.words[WRITTEN] - capacity + 1 - first) if first else 0
-        for raw in copy[lost:]:
-            yield Record(*_RECORD.unpack(raw))
+        return Frozen(copy[lost:], first + lost > 0)
+
+    def records(self) -> Iterator[Record]:
+        """The records that the ring holds, oldest first."""
+        return self.frozen().records()
 
     def close(self) -> None:
         self.words.release()

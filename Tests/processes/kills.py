@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import drivelog as d
 import oracle
-from drivelog import DriveLog
+from drivelog import DriveLog, Frozen
 from harness import IS_SOAK, Place, Suite, Worker, check_store, wait_until
 
 MILLISECOND = 1_000_000
@@ -29,7 +29,7 @@ LIMIT = 120_000  # input tokens in a window: reached about half of the time
 RATE, BURST = 800_000, 20_000
 SHARED, OWN = 16, 4
 MOST_SECONDS = 1_500 if IS_SOAK else 100
-RING = 2_048
+RING = 1_024
 
 
 def policies() -> tuple[dict[str, object], dict[str, object]]:
@@ -108,18 +108,19 @@ class Killing:
     def kill_one(self) -> None:
         number = self.random.randrange(len(self.seats))
         victim = self.seats[number]
-        work = victim.log[d.OPERATIONS] + self.random.randrange(50, 5_000)
+        work = victim.log[d.OPERATIONS] + self.random.randrange(50, 2_000)
         wait_until(lambda: victim.log[d.OPERATIONS] >= work, 30, 0.0005)
         killed = victim.worker.kill()
         victim.worker.process.wait()
         waited = time.monotonic()
         self.inside[victim.log.mark] += 1
         self.dead_held += victim.log[d.HELD]
-        self.note_held(number, killed)
+        frozen, now = [seat.log.frozen() for seat in self.seats], time.monotonic_ns()
         # The survivors go on while the dead one's slots are asked for.
         others = [seat for n, seat in enumerate(self.seats) if n != number]
         before = [seat.log[d.OPERATIONS] for seat in others]
         self.take_back(number, waited)
+        self.note_held(frozen, [killed if n == number else now for n in range(len(frozen))])
         wait_until(
             lambda: all(seat.log[d.OPERATIONS] > was for seat, was in zip(others, before)), 10)
         self.collect(victim)
@@ -143,16 +144,13 @@ class Killing:
         for permit in permits:
             self.auditor.must(f"drop {permit}")
 
-    def note_held(self, number: int, killed: int) -> None:
+    def note_held(self, frozen: list[Frozen], until: list[int]) -> None:
         """The most permits surely held at once, as far as the rings reach back."""
-        now = time.monotonic_ns()
-        until = [killed if n == number else now for n in range(len(self.seats))]
         since = 0
-        for seat in self.seats:
-            records = list(seat.log.records())
-            if records and seat.log[d.WRITTEN] > RING:
-                since = max(since, records[0].returned)
-        run = oracle.read([seat.log for seat in self.seats], until)
+        for log in frozen:
+            if log.has_lost:
+                since = max(since, next(log.records()).returned)
+        run = oracle.read(frozen, until)
         self.most_held = max(self.most_held, oracle.most_at_once(run.held, since))
 
     def collect(self, seat: Seat) -> None:

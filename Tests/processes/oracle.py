@@ -8,10 +8,10 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Union
 
 import drivelog
-from drivelog import DriveLog
+from drivelog import DriveLog, Frozen
 
 
 class Attempt(NamedTuple):
@@ -39,7 +39,7 @@ class Run(NamedTuple):
         return sum(attempt.units for attempt in self.attempts)
 
 
-def read(logs: Sequence[DriveLog], until: Sequence[int] = ()) -> Run:
+def read(logs: Sequence[Union[DriveLog, Frozen]], until: Sequence[int] = ()) -> Run:
     """Puts logs together. ``until``: for each, the instant to which its open permits were surely
     held (a killed worker's: when the signal was sent); without it they are not counted as held."""
     attempts: list[Attempt] = []
