@@ -289,7 +289,7 @@ typedef struct admission_options {
     uint32_t struct_size;
     int32_t clock;           /* ADMISSION_CLOCK_... */
     const char *policy_json; /* the document itself; either this or policy_path is set */
-    const char *policy_path; /* a file with the document */
+    const char *policy_path; /* a file with it; an edit is put in force within a second */
     const char *store_url;   /* NULL: the environment's ADMISSION_STORE, then "memory:" */
     int64_t start_unix_ns;   /* manual clock: wall time at the start, 0 or more; else 0 */
     int64_t permit_capacity; /* permits open at once; 0: 65,536; untouched ones cost nothing */

@@ -24,7 +24,8 @@ public func admission_gate_open(
             guard use.isStillOpen(owner) else { return failClosed() }
             guard
                 let handle = HandleTable.open(
-                    opened, .gate, direct: AtOnce.address(of: opened.gate))
+                    opened, .gate, direct: AtOnce.address(of: opened.gate),
+                    nearest: AtOnce.nearest(of: opened.gate))
             else { return failHandleTableFull() }
             gate.pointee = pointer(handle)
             return ADMISSION_OK

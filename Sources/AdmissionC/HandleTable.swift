@@ -21,7 +21,9 @@ package enum HandleKind: UInt, Sendable {
 /// handle with ``dyingBit`` while its object is being retired, and a number that equals no handle
 /// (kind 0) while the slot is free. `object` and `direct`, an address inside of what the object
 /// owns, change only while `state` equals no handle: a caller loads them first and `state` after
-/// them, so that a `state` that is the handle vouches for both. What keeps that object alive meanwhile is ``InFlight``, with the handle as the tag.
+/// them, so that a `state` that is the handle vouches for both. What keeps that object alive
+/// meanwhile is ``InFlight``, with the handle as the tag. `link` leads a free slot to the next free
+/// one; of an open handle it is an address to prefetch, which nothing vouches for.
 ///
 /// Slots lie in chunks that are mapped when first needed and never given back. Lookups are
 /// wait-free, opening and closing lock-free.
@@ -120,6 +122,9 @@ package enum HandleTable {
                 fastRecords: InFlight.Token(bitPattern: fastRecords.load(ordering: .acquiring)))
         else { return nil }
         let slot = slots + Int((handle >> 2) & (1 << chunkBits - 1)) * slotWords
+        // Of a slot that is not the handle's any more whatever stands there: nobody reads it.
+        admission_prefetch(
+            UnsafeRawPointer(bitPattern: (slot + 2).pointee.load(ordering: .relaxed)))
         // Orderings as in `begin`.
         let direct = (slot + 3).pointee.load(ordering: .acquiring)
         let object = (slot + 1).pointee.load(ordering: .acquiring)
@@ -150,10 +155,14 @@ package enum HandleTable {
 
     /// Gives the object a handle, which owns one strong reference to it.
     ///
-    /// - Parameter direct: an address that is good while the object lives, for `beginAtOnce`.
+    /// - Parameters:
+    ///   - direct: an address that is good while the object lives, for `beginAtOnce`.
+    ///   - nearest: what a call behind `beginAtOnce` touches last, to be asked for at once; only a
+    ///     hint.
     /// - Returns: nil when ``capacity`` handles are open or memory for slots is missing.
     package static func open(
-        _ object: AnyObject, _ kind: HandleKind, direct: UnsafeMutableRawPointer? = nil
+        _ object: AnyObject, _ kind: HandleKind, direct: UnsafeMutableRawPointer? = nil,
+        nearest: UnsafeRawPointer? = nil
     ) -> UInt? {
         InFlight.releaseRetired()
         guard let (index, slot) = takeSlot() else { return nil }
@@ -164,6 +173,7 @@ package enum HandleTable {
         let handle = slot.pointee.load(ordering: .relaxed) | index << 2 | kind.rawValue
         let reference = Unmanaged.passRetained(object).toOpaque()
         (slot + 1).pointee.store(UInt(bitPattern: reference), ordering: .releasing)
+        (slot + 2).pointee.store(UInt(bitPattern: nearest), ordering: .relaxed)
         (slot + 3).pointee.store(UInt(bitPattern: direct), ordering: .releasing)
         // Releasing: pairs with the acquiring load in `begin`.
         slot.pointee.store(handle, ordering: .releasing)

@@ -1,4 +1,5 @@
-/* What the processor offers and Swift cannot name: the time-stamp counter and the thread pointer.
+/* What the processor offers and Swift cannot name: the time-stamp counter, the thread pointer and
+ * the prefetch.
  * Header only, so that every call is inlined into Swift and no object file is needed. */
 #ifndef ADMISSION_COUNTER_H
 #define ADMISSION_COUNTER_H
@@ -35,5 +36,8 @@ static inline uintptr_t admission_thread_pointer(void) {
     return (uintptr_t)__builtin_thread_pointer();
 #endif
 }
+
+/* Asks for the line that holds the address, to be written. Any address is allowed. */
+static inline void admission_prefetch(const void *address) { __builtin_prefetch(address, 1, 3); }
 
 #endif

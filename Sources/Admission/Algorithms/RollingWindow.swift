@@ -62,6 +62,12 @@ package struct RollingWindow: Sendable, Hashable {
         Int64(bitPattern: (epoch &- Self.firstEpoch) &* cellNanoseconds)
     }
 
+    /// Whether a cell holds an instant; for an epoch that may be any number.
+    @inline(__always)
+    package func holds(_ epoch: UInt64, _ now: Int64) -> Bool {
+        UInt64(bitPattern: now &- start(ofEpoch: epoch)) < cellNanoseconds
+    }
+
     /// Where in the ring a cell lies. Exact for epochs below 2^57.
     @inline(__always)
     package func slot(ofEpoch epoch: UInt64) -> Int {

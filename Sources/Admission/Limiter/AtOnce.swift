@@ -10,7 +10,12 @@ import Synchronization
 package enum AtOnce {
     /// What `charge` and `acquire` take; good while the gate lives.
     package static func address(of gate: Gate) -> UnsafeMutableRawPointer {
-        gate.storage.first.address
+        Unmanaged.passUnretained(gate.storage).toOpaque()
+    }
+
+    /// What `charge` and `acquire` touch last: worth a prefetch before the address is known.
+    package static func nearest(of gate: Gate) -> UnsafeRawPointer {
+        gate.storage.first.nearest
     }
 
     /// What `end` takes; good while the limiter lives.
@@ -31,33 +36,56 @@ package enum AtOnce {
         _ address: UnsafeMutableRawPointer, requests: Int64, inputTokens: Int64,
         into record: UnsafeMutablePointer<DecisionRecord>, leaving token: InFlight.Token
     ) -> UInt {
-        let plan = ChargePlanReference(address)
-        guard _fastPath(plan.isInForce && plan.isPlainBucket) else { return leave(token) }
-        let amount = plan.head.pointee.countIndex == 0 ? requests : inputTokens
-        guard let prepared = plan.prepareSingle(amount),
-            let result = plan.commit(prepared, retries: plan.hot.pointee.retries)
-        else { return leave(token) }
-        plan.fillSingle(record, result, permit: 0)
+        let near = storage(address).near
+        let charged = near.chargeAtOnce(requests, inputTokens, 0)
+        guard let limit = charged.limit else { return leave(token) }
+        let asked = near.head.pointee.countIndex == 0 ? requests : inputTokens
+        record.fill(charged, of: limit, asked: asked)
         InFlight.leave(token)
         return 0
     }
 
-    /// The same with a permit.
+    /// The same with a permit, where the gate is such a bucket or a few limits.
     @inline(never)
     package static func acquire(
         _ address: UnsafeMutableRawPointer, requests: Int64, inputTokens: Int64,
         outputTokens: Int64, into record: UnsafeMutablePointer<DecisionRecord>,
         leaving token: InFlight.Token
     ) -> UInt {
-        let plan = ChargePlanReference(address)
-        guard _fastPath(plan.isInForce && plan.isPlainBucket) else { return leave(token) }
+        let plan = storage(address).first
+        guard _fastPath(plan.head.pointee.isPlainBucket) else {
+            return acquireFew(
+                plan, requests, inputTokens, outputTokens, into: record, leaving: token)
+        }
+        let granted = plan.acquireSingle(requests, inputTokens, outputTokens)
+        guard _fastPath(granted.permit != 0) else { return leave(token) }
+        let asked = plan.head.pointee.countIndex == 0 ? requests : inputTokens
+        record.fill(granted, of: plan.shared.address, asked: asked)
+        InFlight.leave(token)
+        return 0
+    }
+
+    /// Apart, so that neither way takes registers from the other.
+    @inline(never)
+    private static func acquireFew(
+        _ plan: ChargePlanReference, _ requests: Int64, _ inputTokens: Int64,
+        _ outputTokens: Int64, into record: UnsafeMutablePointer<DecisionRecord>,
+        leaving token: InFlight.Token
+    ) -> UInt {
+        let granted = plan.acquireFew(requests, inputTokens, outputTokens)
+        guard _fastPath(granted.permit != 0) else { return leave(token) }
         let cost = CostAmounts(
             requests: requests, inputTokens: inputTokens, outputTokens: outputTokens,
             extra: UnsafeBufferPointer(start: nil, count: 0))
-        guard let (result, permit) = plan.acquireSingle(cost) else { return leave(token) }
-        plan.fillSingle(record, result, permit: permit)
+        record.fill(granted, of: plan, cost)
         InFlight.leave(token)
         return 0
+    }
+
+    /// The gate's storage, which the caller keeps alive.
+    @inline(__always)
+    private static func storage(_ address: UnsafeMutableRawPointer) -> GateStorage {
+        Unmanaged<GateStorage>.fromOpaque(address)._withUnsafeGuaranteedRef { $0 }
     }
 
     @inline(never)

@@ -5,6 +5,8 @@ import Synchronization
 ///
 /// Whoever gives up a reference to a core (its limiter, a gate) hands it here when permits are
 /// open; who ends a permit of a closed limiter asks whether that was the last.
+///
+/// A core goes by the address of its `HotCore`, which is what permits hold and enter under.
 enum ClosedCores {
     private static let kept = ForkableLock<[UInt: Unmanaged<LimiterCore>]>(
         [:], rank: .closed)
@@ -12,27 +14,24 @@ enum ClosedCores {
     /// Keeps a closed core while it has open permits, or a thread that is ending its last one.
     static func keepWhilePermitsAreOpen(_ core: LimiterCore) {
         guard core.isClosed else { return }
-        let entry = Unmanaged.passUnretained(core)
+        let tag = UInt(bitPattern: core.hot)
         guard core.hot.pointee.permits.counts().open > 0 else {
             // The thread that ended the last permit may not have left the core yet.
-            let tag = UInt(bitPattern: entry.toOpaque())
             if InFlight.isActive(tag) {
                 InFlight.retire(Unmanaged<AnyObject>.passRetained(core), tag: tag)
             }
             return
         }
         kept.withLock { kept in
-            let tag = UInt(bitPattern: entry.toOpaque())
-            if kept[tag] == nil { kept[tag] = entry.retain() }
+            if kept[tag] == nil { kept[tag] = Unmanaged.passRetained(core) }
         }
         // The last permit may have ended in between.
-        release(entry)
+        release(tag)
     }
 
-    /// Lets a core go that has no open permit and nobody inside. The reference may be stale: it is
+    /// Lets a core go that has no open permit and nobody inside. The address may be stale: it is
     /// only compared until it is found here.
-    static func release(_ entry: Unmanaged<LimiterCore>) {
-        let tag = UInt(bitPattern: entry.toOpaque())
+    static func release(_ tag: UInt) {
         let freed = kept.withLock { kept -> Unmanaged<LimiterCore>? in
             guard let core = kept[tag], !InFlight.isActive(tag),
                 core._withUnsafeGuaranteedRef({ $0.hot.pointee.permits.counts().open == 0 })

@@ -47,7 +47,9 @@ public struct Binding: @unchecked Sendable {
     @usableFromInline let limitAddress: UnsafePointer<CChar>?
 
     /// How the decision was made.
-    public var storeMode: StoreMode { .memory }
+    public var storeMode: StoreMode {
+        limitAddress.flatMap { StoreMode(rawValue: InternedName.storeMode(of: $0)) } ?? .memory
+    }
     /// The policy's name; nil where no policy applies.
     public var policyName: String? { policyAddress.map { String(cString: $0) } }
     /// The limit's name; nil where no policy applies.
@@ -64,32 +66,21 @@ public struct Binding: @unchecked Sendable {
         limitAddress = record.limitName
     }
 
+    @inlinable @inline(__always)
+    init(
+        now: Int64, wall: Int64, limit: Int64, asked: Int64, remaining: Int64,
+        policyAddress: UnsafePointer<CChar>?, limitAddress: UnsafePointer<CChar>?
+    ) {
+        decidedAt = SteadyInstant(nanoseconds: now)
+        decidedAtWall = WallInstant(unixNanoseconds: wall)
+        self.limit = limit
+        self.asked = asked
+        self.remaining = remaining
+        self.policyAddress = policyAddress
+        self.limitAddress = limitAddress
+    }
+
     /// The same straight from a result.
-    @inline(__always)
-    init(single result: ChargeResult, of plan: ChargePlanReference) {
-        decidedAt = SteadyInstant(nanoseconds: result.now)
-        decidedAtWall = WallInstant(unixNanoseconds: result.now &+ result.wallOffset)
-        asked = result.asked
-        remaining = result.remaining
-        let shared = plan.shared.address
-        limit = shared.pointee.capacity
-        policyAddress = shared.pointee.policyName
-        limitAddress = shared.pointee.limitName
-    }
-
-    /// The same of an admission in a few words.
-    @inline(__always)
-    init(_ granted: GrantedAtOnce, of plan: ChargePlanReference, _ cost: borrowing Cost) {
-        decidedAt = SteadyInstant(nanoseconds: granted.now)
-        decidedAtWall = WallInstant(unixNanoseconds: granted.wall)
-        remaining = granted.remaining
-        let step = plan.step(granted.step)
-        asked = CostAmounts(withoutExtra: cost).amount(ofCount: step.pointee.countIndex)
-        limit = step.pointee.capacity
-        policyAddress = step.pointee.policyName
-        limitAddress = step.pointee.limitName
-    }
-
     @inline(__always)
     init(_ result: ChargeResult, of plan: ChargePlanReference) {
         decidedAt = SteadyInstant(nanoseconds: result.now)

@@ -1,3 +1,4 @@
+import CCounter
 import Synchronization
 
 /// The prepared form of one attribute set: what callers acquire from.
@@ -13,17 +14,19 @@ import Synchronization
 ///
 /// It does not wait, and keeps no quota of its own.
 public struct Gate: @unchecked Sendable {
-    // Unchecked: the anchor, which ManagedBuffer keeps from being Sendable, is never written again.
-    private let anchor: GateAnchor
+    // Unchecked: the storage, which ManagedBuffer keeps from being Sendable, is never written again.
+    let storage: GateStorage
     /// The plan that the gate was opened with; its successors hang on it.
-    private let first: ChargePlanReference
+    @usableFromInline let first: ChargePlanReference
+    /// What the first plan's charge is going to touch, known before the storage is read; see
+    /// `ChargePlanReference.nearest`.
+    private let nearest: UnsafeRawPointer
 
     init(_ storage: GateStorage) {
-        anchor = GateAnchor.make(storage)
+        self.storage = storage
         first = storage.first
+        nearest = storage.first.nearest
     }
-
-    var storage: GateStorage { anchor.header }
 
     /// Decides now, without waiting; on admission the charges are booked and the permit is yours.
     ///
@@ -31,42 +34,33 @@ public struct Gate: @unchecked Sendable {
     /// - Throws: `LimiterError`: `negativeCost`, `permitTableFull`, `keyTableFull`, `closed`; and
     ///   what opening a gate throws, when a reload made the gate's attributes insufficient.
     /// - Complexity: O(limits); one compare-and-swap each. No allocation.
-    @inline(__always)
+    @inlinable @inline(__always)
     public func tryAcquire(
         _ cost: borrowing Cost = Cost()
     ) throws(LimiterError) -> Decision {
-        if _fastPath(cost.extra.isEmpty && isInForce && first.isPlainBucket),
-            let (result, permit) = first.acquireSingle(CostAmounts(withoutExtra: cost))
-        {
-            return .admitted(
-                Permit(
-                    binding: Binding(single: result, of: first), number: permit,
-                    core: PermitCore(first.hot.pointee.core)))
-        }
-        if _fastPath(cost.extra.isEmpty && isInForce) {
+        // Inlined into the caller, whose last use of the gate this may be.
+        defer { withExtendedLifetime(self) {} }
+        if _fastPath(cost.extra.isEmpty) {
             let granted = first.acquireAtOnce(
                 cost.requests, cost.inputTokens, cost.outputTokens)
             if _fastPath(granted.permit != 0) {
-                return .admitted(
-                    Permit(
-                        binding: Binding(granted, of: first, cost), number: granted.permit,
-                        core: PermitCore(first.hot.pointee.core)))
+                return .admitted(Permit(granted, of: first, cost))
             }
         }
         return try acquireMany(cost)
     }
 
-    /// The way of plans with several limits. Functions of their own, that each return the whole
-    /// answer, keep the others' registers free.
+    /// The way of everything that `acquireAtOnce` leaves.
+    @usableFromInline
     @inline(never)
-    private func acquireMany(_ cost: borrowing Cost) throws(LimiterError) -> Decision {
+    func acquireMany(_ cost: borrowing Cost) throws(LimiterError) -> Decision {
         if _fastPath(cost.extra.isEmpty && isInForce) {
             let attempt = first.acquire(CostAmounts(withoutExtra: cost))
             if _fastPath(attempt.isAdmitted) {
                 return .admitted(
                     Permit(
                         binding: Binding(attempt.result, of: first), number: attempt.permit,
-                        core: PermitCore(first.hot.pointee.core)))
+                        core: PermitCore(first.owner)))
             }
             if attempt.status != Attempt.staleStatus {
                 return .rejected(try rejection(attempt))
@@ -84,28 +78,40 @@ public struct Gate: @unchecked Sendable {
         return .admitted(
             Permit(
                 binding: Binding(record), number: record.permit,
-                core: PermitCore(first.hot.pointee.core)))
+                core: PermitCore(first.owner)))
     }
 
     /// Books and forgets: no permit, nothing to complete; for pure pacing.
     ///
     /// - Throws: as `tryAcquire`, and `concurrencyNeedsPermit` where a concurrency limit applies.
     /// - Complexity: O(limits); one compare-and-swap each. No allocation.
-    @inline(__always)
+    @inlinable @inline(__always)
     public func tryCharge(
         _ cost: borrowing Cost = Cost()
     ) throws(LimiterError) -> ChargeDecision {
-        let near = anchor.plan
-        if _fastPath(cost.extra.isEmpty && near.isInForce && near.isPlainBucket),
-            let result = near.chargeSingle(CostAmounts(withoutExtra: cost))
-        {
-            return .admitted(Binding(single: result, of: near))
+        // As in `tryAcquire`: the limit's facts are read behind the call.
+        defer { withExtendedLifetime(self) {} }
+        if _fastPath(cost.extra.isEmpty) {
+            let charged = chargeAtOnce(cost.requests, cost.inputTokens, cost.outputTokens)
+            if let limit = charged.limit {
+                return .admitted(Binding(charged, of: limit, cost))
+            }
         }
         return try chargeMany(cost)
     }
 
+    @usableFromInline
     @inline(never)
-    private func chargeMany(_ cost: borrowing Cost) throws(LimiterError) -> ChargeDecision {
+    func chargeAtOnce(
+        _ requests: Int64, _ inputTokens: Int64, _ outputTokens: Int64
+    ) -> ChargedAtOnce {
+        admission_prefetch(nearest)
+        return storage.near.chargeAtOnce(requests, inputTokens, outputTokens)
+    }
+
+    @usableFromInline
+    @inline(never)
+    func chargeMany(_ cost: borrowing Cost) throws(LimiterError) -> ChargeDecision {
         if _fastPath(cost.extra.isEmpty && isInForce) {
             let attempt = first.charge(CostAmounts(withoutExtra: cost))
             if _fastPath(attempt.isAdmitted) {
@@ -186,51 +192,57 @@ public struct Gate: @unchecked Sendable {
     }
 }
 
-/// The object that a gate's copies share: the storage, and behind it the head of the first plan.
-///
-/// A caller that keeps gates in a collection retains and releases this object around each call; with
-/// the head beside its reference count, a charge of a bucket touches this object and the key alone.
-/// The copy serves `chargeSingle`, which reads a plan's head and never its steps.
-private final class GateAnchor: ManagedBuffer<GateStorage, UInt64> {
-    static func make(_ storage: GateStorage) -> GateAnchor {
-        let words = MemoryLayout<ChargePlan>.size / 8
-        let anchor = GateAnchor.create(minimumCapacity: words) { _ in storage }
-        anchor.withUnsafeMutablePointerToElements { elements in
-            UnsafeMutableRawPointer(elements).copyMemory(
-                from: storage.first.address, byteCount: words * 8)
-        }
-        return unsafeDowncast(anchor, to: GateAnchor.self)
-    }
-
-    /// The copy of the head; valid while the object lives.
-    @inline(__always)
-    var plan: ChargePlanReference {
-        withUnsafeMutablePointerToElements { ChargePlanReference(UnsafeMutableRawPointer($0)) }
-    }
-}
-
 extension ChargePlanReference {
     /// Whether the plan is that of the document in force.
     @inline(__always)
     var isInForce: Bool {
-        UInt32(truncatingIfNeeded: hot.pointee.loadVersion.loadRelaxed()) == head.pointee.version
+        UInt32(truncatingIfNeeded: hot.loadVersion.loadRelaxed()) == head.pointee.version
     }
 }
 
-/// What a gate owns: its plans, each the successor of the one before.
-package final class GateStorage: Sendable {
-    let core: LimiterCore
-    let attributes: [Attribute]
-    let first: ChargePlanReference
-    /// Address of a plan at or near the end of the chain, so that a walk is short.
-    private let latest: Atomic<UInt>
-
-    init(core: LimiterCore, attributes: [Attribute]) throws(LimiterError) {
-        self.core = core
-        self.attributes = attributes
-        first = try core.makePlan(attributes)
-        latest = Atomic(UInt(bitPattern: first.address))
+/// What a gate owns: its plans, each the successor of the one before; and behind that a copy of the
+/// head of the first, with its address in front.
+///
+/// A caller that keeps gates in a collection retains and releases this object around each call; with
+/// the head beside its reference count, a charge of a bucket touches this object and the key alone.
+/// The copy serves `chargeAtOnce`, which reads a plan's head and never its steps.
+package final class GateStorage: ManagedBuffer<LimiterCore, UInt64> {
+    static func make(
+        core: LimiterCore, attributes: [Attribute]
+    ) throws(LimiterError) -> GateStorage {
+        let first = try core.makePlan(attributes, isFirst: true)
+        first.latest.store(UInt64(UInt(bitPattern: first.address)))
+        let words = 1 + MemoryLayout<ChargePlan>.size / 8
+        let storage = GateStorage.create(minimumCapacity: words) { _ in core }
+        storage.withUnsafeMutablePointerToElements { elements in
+            elements.pointee = UInt64(UInt(bitPattern: first.address))
+            UnsafeMutableRawPointer(elements + 1).copyMemory(
+                from: first.address, byteCount: MemoryLayout<ChargePlan>.size)
+        }
         core.state.withLock { $0.gatesOpen += 1 }
+        return unsafeDowncast(storage, to: GateStorage.self)
+    }
+
+    var core: LimiterCore { header }
+
+    var attributes: [Attribute] { first.attributes }
+
+    /// The plan that the gate was opened with; its successors hang on it.
+    @inline(__always)
+    var first: ChargePlanReference {
+        withUnsafeMutablePointerToElements { elements in
+            // Set when the object was made.
+            ChargePlanReference(
+                UnsafeMutableRawPointer(bitPattern: UInt(elements.pointee)).unsafelyUnwrapped)
+        }
+    }
+
+    /// The copy of the first plan's head; valid while the object lives.
+    @inline(__always)
+    var near: ChargePlanReference {
+        withUnsafeMutablePointerToElements { elements in
+            ChargePlanReference(UnsafeMutableRawPointer(elements + 1))
+        }
     }
 
     deinit {
@@ -258,18 +270,18 @@ package final class GateStorage: Sendable {
     {
         try core.checkOpen()
         // Acquire: pairs with the release below; the plan's memory is whole.
-        let known = UnsafeMutableRawPointer(bitPattern: latest.load(ordering: .acquiring))
+        let known = UnsafeMutableRawPointer(bitPattern: UInt(first.latest.load()))
         var plan = known.map { ChargePlanReference($0) } ?? first
         while let next = Self.successor(of: plan) { plan = next }
         let isInForce =
             plan.head.pointee.version
-            == UInt32(truncatingIfNeeded: core.hot.pointee.loadVersion.load())
+            == UInt32(truncatingIfNeeded: core.hot.loadVersion.load())
         if isInForce && plan != stale { return plan }
         let made = try core.makePlan(attributes)
         while !plan.successor.swap(0, UInt64(UInt(bitPattern: made.address))) {
             while let next = Self.successor(of: plan) { plan = next }
         }
-        latest.store(UInt(bitPattern: made.address), ordering: .releasing)
+        first.latest.store(UInt64(UInt(bitPattern: made.address)))
         return made
     }
 
@@ -309,7 +321,7 @@ package final class GateStorage: Sendable {
         case .closed: return LimiterError(code, "the limiter was closed")
         default:
             do throws(LimiterError) {
-                _ = try core.makePlan(attributes).free()
+                core.store.free(try core.makePlan(attributes))
             } catch {
                 if error.code == code { return error }
             }

@@ -1,107 +1,135 @@
-/// An admission over several limits, in as many words as are returned in registers.
-///
-/// As a record in memory it would be written in words and read again in pairs, which processors
-/// cannot forward.
-struct GrantedAtOnce {
-    /// The permit's id; 0: nothing was decided, take the general way.
-    var permit: UInt64
-    /// Steady and wall nanoseconds of the decision.
-    var now: Int64
-    var wall: Int64
-    /// `step:8 | remaining:56`: counts and limits are below 2^42.
-    private var tightest: UInt64
-
-    @inline(__always)
-    init(permit: UInt64, now: Int64, wall: Int64, step: Int, remaining: Int64) {
-        self.permit = permit
-        self.now = now
-        self.wall = wall
-        tightest =
-            UInt64(truncatingIfNeeded: step) &<< 56 | UInt64(bitPattern: remaining)
-    }
-
-    @inline(__always)
-    static var none: GrantedAtOnce {
-        GrantedAtOnce(permit: 0, now: 0, wall: 0, step: 0, remaining: 0)
-    }
-
-    @inline(__always)
-    var step: Int { Int(truncatingIfNeeded: tightest >> 56) }
-    @inline(__always)
-    var remaining: Int64 { Int64(bitPattern: tightest & (1 << 56 &- 1)) }
-}
-
 extension ChargePlanReference {
-    /// Charges several limits and gives a permit out where that needs no call: see
-    /// `prepareAtOnce`. No extra counts.
+    /// Charges a plain bucket in force; none: nothing was charged, take the general way. Reads the
+    /// plan's head and never its steps.
+    @inline(__always)
+    func chargeAtOnce(
+        _ requests: Int64, _ inputTokens: Int64, _ outputTokens: Int64
+    ) -> ChargedAtOnce {
+        let head = self.head
+        let amount = head.pointee.countIndex == 0 ? requests : inputTokens
+        guard
+            _fastPath(
+                isInForce && head.pointee.isPlainBucket
+                    && requests | inputTokens | outputTokens >= 0),
+            let charge = prepareSingle(amount)
+        else { return .none }
+        let lead = commit(charge, amount, retries: hot.pointee.retries)
+        guard _fastPath(lead != SingleCharge.refused) else { return .none }
+        return ChargedAtOnce(
+            limit: shared.address, now: charge.now, wall: charge.wall,
+            remaining: remainingSingle(lead: lead))
+    }
+
+    /// Charges the limits and gives a permit out where that needs no call; none: nothing was done,
+    /// take the general way. No extra counts.
+    @usableFromInline
     @inline(never)
     func acquireAtOnce(
         _ requests: Int64, _ inputTokens: Int64, _ outputTokens: Int64
     ) -> GrantedAtOnce {
-        withUnsafeTemporaryAllocation(
-            of: PreparedCharge.self, capacity: Self.roomAtOnce
-        ) { buffer in
-            // Its capacity is not 0.
-            acquireAtOnce(
-                requests, inputTokens, outputTokens, buffer.baseAddress.unsafelyUnwrapped)
+        // Functions of their own keep each other's registers free.
+        head.pointee.isPlainBucket
+            ? acquireAlone(requests, inputTokens, outputTokens)
+            : acquireFew(requests, inputTokens, outputTokens)
+    }
+
+    @inline(never)
+    private func acquireAlone(
+        _ requests: Int64, _ inputTokens: Int64, _ outputTokens: Int64
+    ) -> GrantedAtOnce {
+        acquireSingle(requests, inputTokens, outputTokens)
+    }
+
+    /// The same of a plan that `isPlainBucket`.
+    @inline(__always)
+    func acquireSingle(
+        _ requests: Int64, _ inputTokens: Int64, _ outputTokens: Int64
+    ) -> GrantedAtOnce {
+        let hot = self.hot
+        let amount = head.pointee.countIndex == 0 ? requests : inputTokens
+        let identity = hot.pointee.identityWord.loadRelaxed()
+        guard _fastPath(isInForce), _fastPath(identity != 0),
+            _fastPath(requests | inputTokens | outputTokens >= 0),
+            let prepared = prepareSingle(amount),
+            let slot = hot.pointee.permits.claimAtOnce(shelf: 0)
+        else { return .none }
+        let lead = commit(prepared, amount, retries: hot.pointee.retries)
+        guard _fastPath(lead != SingleCharge.refused) else {
+            slot.cancel()
+            return .none
+        }
+        let cost = CostAmounts(
+            requests: requests, inputTokens: inputTokens, outputTokens: outputTokens,
+            extra: UnsafeBufferPointer(start: nil, count: 0))
+        slot.keep(
+            cost, plan: address, acquiredAt: prepared.now, identity: identity, leaseWord: 0)
+        let charge = slot.charges
+        charge.pointee.amount = amount
+        charge.pointee.laterAmount = 0
+        charge.pointee.total = amount
+        slot.open()
+        return GrantedAtOnce(
+            permit: slot.id, now: prepared.now, wall: prepared.wall, step: 0,
+            remaining: remainingSingle(lead: lead))
+    }
+
+    /// The same of a few limits: see `prepareAtOnce`.
+    @inline(never)
+    func acquireFew(
+        _ requests: Int64, _ inputTokens: Int64, _ outputTokens: Int64
+    ) -> GrantedAtOnce {
+        guard _fastPath(head.pointee.isOfFewLimits) else { return .none }
+        return withUnsafeTemporaryAllocation(byteCount: Room.bytes, alignment: 8) { buffer in
+            // It is not empty.
+            let room = Room(buffer.baseAddress.unsafelyUnwrapped)
+            return acquireFew(requests, inputTokens, outputTokens, room)
         }
     }
 
     /// Apart from the allocation, whose closure would else be a function with captures in memory.
     @inline(never)
-    private func acquireAtOnce(
-        _ requests: Int64, _ inputTokens: Int64, _ outputTokens: Int64,
-        _ prepared: UnsafeMutablePointer<PreparedCharge>
+    private func acquireFew(
+        _ requests: Int64, _ inputTokens: Int64, _ outputTokens: Int64, _ room: Room
     ) -> GrantedAtOnce {
         let hot = self.hot
         let count = stepCount
         let identity = hot.pointee.identityWord.loadRelaxed()
         let holdsLease = head.pointee.hasConcurrency
-        guard
-            _fastPath(
-                identity != 0 && requests | inputTokens | outputTokens >= 0 && count != 0
-                    && count <= Self.maximumAtOnce
-                    && hot.pointee.ownerIdentity.loadRelaxed() == identity
-                    && (!holdsLease || hot.pointee.heartbeatIdentity.loadRelaxed() == identity)),
-            let now = hot.pointee.clock.nowAtOnce()
+        // A heartbeat begins behind the owner's number.
+        room.write(requests, inputTokens, outputTokens)
+        guard _fastPath(isInForce), _fastPath(identity != 0),
+            _fastPath(requests | inputTokens | outputTokens >= 0),
+            !holdsLease || _fastPath(hot.pointee.heartbeatIdentity.loadRelaxed() == identity),
+            needsNoNote(room),
+            let time = CounterClock.shared.nanosecondsByAnchor(),
+            // In front of what is read of the limits, since the charges are written into it.
+            let slot = hot.pointee.permits.claimAtOnce(shelf: 0)
         else { return .none }
-        let moment = ChargeMoment(
-            now: now, wallOffset: hot.pointee.clock.wallOffset(),
-            owner: hot.pointee.owner.loadRelaxed())
+        let now = time &+ head.pointee.steadyOffset
+        let wall = time &+ CounterClock.shared.wallOffsetNanoseconds()
+        let owner = hot.pointee.owner.loadRelaxed()
+        let tightest = prepareAtOnce(now: now, wall: wall, owner: owner, room, slot.charges)
+        guard _fastPath(tightest != Self.notAtOnce) else {
+            slot.cancel()
+            return .none
+        }
+        let leaseWord = holdsLease ? room.swaps.pointee.word : nil
+        let done = swapAll(room, count: count)
+        guard _fastPath(done == count && (!holdsLease || step(0).keepsClaim(owner: owner))) else {
+            undo(slot, done: done)
+            return .none
+        }
         let cost = CostAmounts(
             requests: requests, inputTokens: inputTokens, outputTokens: outputTokens,
             extra: UnsafeBufferPointer(start: nil, count: 0))
-        var tightest = Tightest()
-        guard prepareAtOnce(cost, moment, prepared, &tightest) else { return .none }
-        let first = prepared.pointee.exchange
-        guard let slot = hot.pointee.permits.claimAtOnce(shelf: 0) else { return .none }
-        let done = swapAll(prepared, first: first, count: count)
-        let charges = slot.charges
-        guard _fastPath(done == count && (!holdsLease || step(0).keepsClaim(owner: moment.owner)))
-        else {
-            undo(prepared, slot, done: done)
-            return .none
-        }
-        var index = 0
-        repeat {
-            prepared[index].noteFirst(charges + index)
-            index &+= 1
-        } while index < count
-        slot.keep(
-            cost, plan: address, acquiredAt: now, identity: identity,
-            lease: holdsLease ? prepared.pointee.word : nil)
+        slot.keep(cost, plan: address, acquiredAt: now, identity: identity, lease: leaseWord)
         slot.open()
-        return GrantedAtOnce(
-            permit: slot.id, now: now, wall: moment.wall, step: tightest.step,
-            remaining: tightest.remaining)
+        return GrantedAtOnce(permit: slot.id, now: now, wall: wall, tightest: tightest)
     }
 
     /// Gives back what was swapped in before another writer was met.
     @inline(never)
-    private func undo(
-        _ prepared: UnsafeMutablePointer<PreparedCharge>, _ slot: PermitSlot, done: Int
-    ) {
-        for index in 0..<done { prepared[index].note(slot.charges + index) }
+    private func undo(_ slot: PermitSlot, done: Int) {
         giveBack(slot.charges, upTo: done, clock: hot.pointee.clock)
         if done < stepCount { step(done).countRetry() }
         slot.cancel()

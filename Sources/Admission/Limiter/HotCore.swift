@@ -2,8 +2,8 @@
 ///
 /// Owner: `LimiterCore`, which frees it when the last gate, permit and caller are gone.
 struct HotCore {
-    /// Compared with each plan's version.
-    let loadVersion: SharedWord
+    /// Address of what is compared with each plan's version; read through `loadVersion`.
+    fileprivate let loadVersionBits: UInt64
     let clock: StoreClock
     let permits: PermitTable
     /// `ProcessIdentity.word`, reached without its one-time initialisation.
@@ -20,6 +20,22 @@ struct HotCore {
     let isClosed: SharedWord
     /// Unowned: it owns this.
     let core: Unmanaged<LimiterCore>
+    /// `StoreMode.rawValue`.
+    let storeMode: Int32
+
+    init(_ store: SegmentStore, permits: PermitTable, core: LimiterCore) {
+        loadVersionBits = UInt64(UInt(bitPattern: store.segment.loadVersion.address))
+        clock = store.clock
+        self.permits = permits
+        identityWord = ProcessIdentity.word
+        retries = store.segment.retries
+        ownerIdentity = .makeOwned(0)
+        owner = .makeOwned(0)
+        heartbeatIdentity = .makeOwned(0)
+        isClosed = .makeOwned(0)
+        self.core = Unmanaged.passUnretained(core)
+        storeMode = store.mode.rawValue
+    }
 
     /// `ProcessIdentity.current()`.
     @inline(__always)
@@ -27,6 +43,33 @@ struct HotCore {
         let value = identityWord.loadRelaxed()
         return _fastPath(value != 0) ? value : ProcessIdentity.renew()
     }
+}
+
+extension UnsafeMutablePointer where Pointee == HotCore {
+    /// The word that each plan's version is compared with: the segment's, until the limiter is closed.
+    @inline(__always)
+    var loadVersion: SharedWord {
+        // Relaxed: either word makes a caller look at the other things anew.
+        let bits = loadVersionAddress.loadRelaxed()
+        // It is an address, never 0.
+        let address = UnsafeMutableRawPointer(bitPattern: UInt(truncatingIfNeeded: bits))
+        return SharedWord(address.unsafelyUnwrapped, at: 0)
+    }
+
+    /// Makes every plan stale, for this limiter alone: others may use the same segment.
+    func stopPlans() {
+        loadVersionAddress.storeRelaxed(UInt64(UInt(bitPattern: Self.closedVersion.address)))
+    }
+
+    @inline(__always)
+    private var loadVersionAddress: SharedWord { SharedWord(UnsafeMutableRawPointer(self), at: 0) }
+
+    /// No plan has this version: a segment's begins at 1.
+    private static var closedVersion: SharedWord { ClosedVersion.word }
+}
+
+private enum ClosedVersion {
+    static let word = SharedWord.makeImmortal(0)
 }
 
 /// A decision as plain data, in the layout of C's `admission_decision`: written field by field,
@@ -71,7 +114,7 @@ extension ChargePlanReference {
         let wall = result.now &+ result.wallOffset
         record.pointee.decidedAtNanoseconds = result.now
         record.pointee.decidedAtUnixNanoseconds = wall
-        record.pointee.storeMode = StoreMode.memory.rawValue
+        record.pointee.storeMode = hot.pointee.storeMode
         record.pointee.asked = result.asked
         record.pointee.remaining = result.remaining
         if _fastPath(result.step >= 0) {
@@ -94,28 +137,6 @@ extension ChargePlanReference {
         }
     }
 
-    /// The same for an admission by a plan of one bucket, from what its limit's keys share.
-    @inline(__always)
-    func fillSingle(
-        _ record: UnsafeMutablePointer<DecisionRecord>, _ result: ChargeResult, permit: UInt64
-    ) {
-        let wall = result.now &+ result.wallOffset
-        record.pointee.outcome = 1
-        record.pointee.reason = 0
-        record.pointee.storeMode = StoreMode.memory.rawValue
-        record.pointee.permit = permit
-        record.pointee.retryAfterNanoseconds = 0
-        record.pointee.predictedStartUnixNanoseconds = wall
-        record.pointee.decidedAtNanoseconds = result.now
-        record.pointee.decidedAtUnixNanoseconds = wall
-        record.pointee.asked = result.asked
-        record.pointee.remaining = result.remaining
-        let shared = shared.address
-        record.pointee.limit = shared.pointee.capacity
-        record.pointee.policyName = shared.pointee.policyName
-        record.pointee.limitName = shared.pointee.limitName
-    }
-
     @inline(never)
     private func fillRejection(
         _ record: UnsafeMutablePointer<DecisionRecord>, _ result: ChargeResult, wall: Int64
@@ -135,6 +156,69 @@ extension ChargePlanReference {
             record.pointee.predictedStartUnixNanoseconds =
                 wall.addingSaturated(result.retryAfterNanoseconds)
         }
+    }
+}
+
+extension UnsafeMutablePointer where Pointee == DecisionRecord {
+    /// Fills in an admission, word by word.
+    @inline(__always)
+    private func fill(now: Int64, wall: Int64, permit: UInt64, asked: Int64, remaining: Int64) {
+        pointee.outcome = 1
+        pointee.reason = 0
+        pointee.permit = permit
+        pointee.retryAfterNanoseconds = 0
+        pointee.predictedStartUnixNanoseconds = wall
+        pointee.decidedAtNanoseconds = now
+        pointee.decidedAtUnixNanoseconds = wall
+        pointee.asked = asked
+        pointee.remaining = remaining
+    }
+
+    @inline(__always)
+    private func fill(limitName: UnsafePointer<CChar>?) {
+        pointee.limitName = limitName
+        // Every limit has a name.
+        pointee.storeMode = InternedName.storeMode(of: limitName.unsafelyUnwrapped)
+    }
+
+    /// A charge of a single bucket, from what its limit's keys share.
+    @inline(__always)
+    func fill(
+        _ charged: ChargedAtOnce, of limit: UnsafeMutablePointer<SharedLimit>, asked: Int64
+    ) {
+        fill(
+            now: charged.now, wall: charged.wall, permit: 0, asked: asked,
+            remaining: charged.remaining)
+        fill(limitName: limit.pointee.limitName)
+        pointee.limit = limit.pointee.capacity
+        pointee.policyName = limit.pointee.policyName
+    }
+
+    /// An admission by a single bucket.
+    @inline(__always)
+    func fill(
+        _ granted: GrantedAtOnce, of limit: UnsafeMutablePointer<SharedLimit>, asked: Int64
+    ) {
+        fill(
+            now: granted.now, wall: granted.wall, permit: granted.permit, asked: asked,
+            remaining: granted.remaining)
+        fill(limitName: limit.pointee.limitName)
+        pointee.limit = limit.pointee.capacity
+        pointee.policyName = limit.pointee.policyName
+    }
+
+    /// An admission with a permit.
+    @inline(__always)
+    func fill(
+        _ granted: GrantedAtOnce, of plan: ChargePlanReference, _ cost: borrowing CostAmounts
+    ) {
+        let facts = StepFacts(of: plan, granted.step)
+        fill(
+            now: granted.now, wall: granted.wall, permit: granted.permit,
+            asked: cost.amount(ofCount: facts.countIndex), remaining: granted.remaining)
+        fill(limitName: facts.limitName)
+        pointee.limit = facts.capacity
+        pointee.policyName = facts.policyName
     }
 }
 
@@ -193,15 +277,20 @@ extension ChargePlanReference {
         _ cost: borrowing CostAmounts, takesPermit: Bool,
         into record: UnsafeMutablePointer<DecisionRecord>
     ) -> Int32 {
-        if _fastPath(isPlainBucket) {
+        if _fastPath(cost.extra.isEmpty) {
             if takesPermit {
-                if let (result, permit) = acquireSingle(cost) {
-                    fillSingle(record, result, permit: permit)
+                let granted = acquireAtOnce(cost.requests, cost.inputTokens, cost.outputTokens)
+                if _fastPath(granted.permit != 0) {
+                    record.fill(granted, of: self, cost)
                     return 0
                 }
-            } else if let result = chargeSingle(cost) {
-                fillSingle(record, result, permit: 0)
-                return 0
+            } else {
+                let charged = chargeAtOnce(cost.requests, cost.inputTokens, cost.outputTokens)
+                if let limit = charged.limit {
+                    let asked = limit.pointee.countIndex == 0 ? cost.requests : cost.inputTokens
+                    record.fill(charged, of: limit, asked: asked)
+                    return 0
+                }
             }
         }
         return decideMany(cost, takesPermit: takesPermit, into: record)
@@ -227,49 +316,6 @@ extension ChargePlanReference {
             return Attempt(failed: LimiterError.Code.negativeCost.status)
         }
         return chargeWithoutPermit(cost)
-    }
-
-    /// Whether the plan is one bucket that counts requests or input tokens, so that the functions
-    /// for a single one serve.
-    @inline(__always)
-    var isPlainBucket: Bool {
-        head.pointee.isSingleBucket && head.pointee.countIndex <= 1
-    }
-
-    @inline(__always)
-    private func prepareSingle(_ cost: borrowing CostAmounts) -> SingleCharge? {
-        guard _fastPath(!cost.hasNegative) else { return nil }
-        let amount = head.pointee.countIndex == 0 ? cost.requests : cost.inputTokens
-        return prepareSingle(amount)
-    }
-
-    /// Charges a plain bucket; nil: nothing was charged, take the general way.
-    @inline(__always)
-    func chargeSingle(_ cost: borrowing CostAmounts) -> ChargeResult? {
-        guard let prepared = prepareSingle(cost) else { return nil }
-        return commit(prepared, retries: hot.pointee.retries)
-    }
-
-    /// Charges a plain bucket and gives a permit out; nil: nothing was done.
-    @inline(__always)
-    func acquireSingle(_ cost: borrowing CostAmounts) -> (ChargeResult, permit: UInt64)? {
-        let hot = self.hot
-        let identity = hot.pointee.identityWord.loadRelaxed()
-        guard _fastPath(identity != 0), let prepared = prepareSingle(cost),
-            let slot = hot.pointee.permits.claimAtOnce(shelf: 0)
-        else { return nil }
-        guard let result = commit(prepared, retries: hot.pointee.retries) else {
-            slot.cancel()
-            return nil
-        }
-        slot.keep(
-            cost, plan: address, acquiredAt: result.now, identity: identity, leaseWord: 0)
-        let charge = slot.charges
-        charge.pointee.amount = result.asked
-        charge.pointee.laterAmount = 0
-        charge.pointee.total = result.asked
-        slot.open()
-        return (result, slot.id)
     }
 
     /// Charges and gives a permit out.

@@ -115,7 +115,7 @@ public final class Limiter: Sendable {
     /// - Complexity: O(policies); under a microsecond for one policy on a key that exists.
     public func gate(_ attributes: [Attribute]) throws(LimiterError) -> Gate {
         core.beatIfDue()
-        return Gate(try GateStorage(core: core, attributes: attributes))
+        return Gate(try GateStorage.make(core: core, attributes: attributes))
     }
 
     /// Prepares a gate for a set of attributes written as a dictionary literal.

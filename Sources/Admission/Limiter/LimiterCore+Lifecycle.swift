@@ -67,6 +67,6 @@ extension LimiterCore {
         guard hot.pointee.isClosed.swap(0, 1) else { return }
         report(.closed, "closed")
         // Gates meet another version and find the limiter closed.
-        hot.pointee.loadVersion.increment()
+        hot.stopPlans()
     }
 }

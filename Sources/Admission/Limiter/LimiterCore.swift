@@ -70,22 +70,16 @@ package final class LimiterCore: @unchecked Sendable {
         }
         hot = UnsafeMutablePointer<HotCore>.allocate(capacity: 1)
         hot.initialize(
-            to: HotCore(
-                loadVersion: store.segment.loadVersion, clock: store.clock, permits: permits,
-                identityWord: ProcessIdentity.word,
-                retries: store.segment.retries,
-                ownerIdentity: .makeOwned(0), owner: .makeOwned(0),
-                heartbeatIdentity: .makeOwned(0),
-                isClosed: .makeOwned(0), core: Unmanaged.passUnretained(self)))
+            to: HotCore(store, permits: permits, core: self))
         store.stampTimes()
-        if let name = store.segment.unprovenFileSystem {
-            report(.fileSystemUnproven, "\(url) lies on \(name), on which nobody has tried a store")
-        }
         if manual != nil { store.segment.watch.looksAtEachClaim() }
         do throws(StoreError) {
             try requireOwner()
         } catch {
             throw LimiterError(error)
+        }
+        if let name = store.segment.unprovenFileSystem {
+            report(.fileSystemUnproven, "\(url) lies on \(name), where nobody has tried a store")
         }
         // What processes held that died while nobody was here.
         store.segment.reclaimDead(now: store.clock.now())
@@ -95,9 +89,7 @@ package final class LimiterCore: @unchecked Sendable {
     deinit {
         Heartbeat.shared.remove(self)
         leaveOwner()
-        state.withLock { state in
-            for plan in state.retiredPlans { plan.free() }
-        }
+        for plan in state.withLock({ $0.retiredPlans }) { store.free(plan) }
         hot.pointee.permits.unmap()
         for word in [
             hot.pointee.ownerIdentity, hot.pointee.owner, hot.pointee.heartbeatIdentity,
@@ -165,13 +157,17 @@ package final class LimiterCore: @unchecked Sendable {
 /// Plans and their end.
 extension LimiterCore {
     /// Makes the plan of a set of attributes under the document in force.
-    func makePlan(_ attributes: [Attribute]) throws(LimiterError) -> ChargePlanReference {
+    ///
+    /// - Parameter isFirst: the plan is a gate's first, which keeps the attributes.
+    func makePlan(
+        _ attributes: [Attribute], isFirst: Bool = false
+    ) throws(LimiterError) -> ChargePlanReference {
         try checkOpen()
         if store.segment.isReplaced {
             throw LimiterError(StoreError.replaced(path: store.segment.path ?? ""))
         }
         // The version before the document: a load in between makes the plan stale, not wrong.
-        let version = hot.pointee.loadVersion.load()
+        let version = hot.loadVersion.load()
         let loaded = state.withLock { $0.loaded }
         let matches: [ScopeMatch]
         do throws(PolicyTable.Fault) {
@@ -183,7 +179,7 @@ extension LimiterCore {
         do throws(SegmentStore.PlanFault) {
             plan = try store.makePlan(
                 loaded.limits, matches: matches, version: version,
-                core: UnsafeMutableRawPointer(hot))
+                core: UnsafeMutableRawPointer(hot), keeping: isFirst ? attributes : [])
         } catch {
             throw LimiterError(error)
         }
@@ -192,7 +188,7 @@ extension LimiterCore {
             // A claim that was turned down comes here: the entry may not be this process' any more.
             try requireOwner()
         } catch {
-            plan.free()
+            store.free(plan)
             throw LimiterError(error)
         }
         return plan
@@ -216,7 +212,7 @@ extension LimiterCore {
             state.sweepAt = max(Self.retiredPlansBound, state.retiredPlans.count * 2)
             return freed
         }
-        for plan in freed { plan.free() }
+        for plan in freed { store.free(plan) }
     }
 }
 

@@ -17,7 +17,7 @@ public struct Permit: ~Copyable, Sendable {
     @inlinable
     public var id: UInt64 { number }
 
-    @usableFromInline
+    @inlinable @inline(__always)
     init(binding: Binding, number: UInt64, core: PermitCore) {
         self.binding = binding
         self.number = number
@@ -90,17 +90,22 @@ public struct Permit: ~Copyable, Sendable {
     }
 }
 
-/// A limiter's core as a permit holds it: unowned, since an open permit keeps the core alive.
+/// A limiter's core as a permit holds it, by its `HotCore`: unowned, since an open permit keeps the
+/// core alive.
 @frozen
 @usableFromInline
 struct PermitCore: @unchecked Sendable {
     // Unchecked: the core is Sendable; the address is valid until the permit has ended.
     @usableFromInline let address: UnsafeRawPointer
 
-    @inline(__always)
-    init(_ core: Unmanaged<LimiterCore>) {
-        address = UnsafeRawPointer(core.toOpaque())
+    @inlinable @inline(__always)
+    init(_ address: UnsafeRawPointer) {
+        self.address = address
     }
+
+    /// Only while a permit is open, or this thread inside.
+    @inline(__always)
+    private var hot: UnsafePointer<HotCore> { address.assumingMemoryBound(to: HotCore.self) }
 
     @usableFromInline
     func completeAsCharged(_ number: UInt64) -> Settlement {
@@ -138,15 +143,14 @@ struct PermitCore: @unchecked Sendable {
     @inline(__always)
     private func dropAtOnce(_ number: UInt64) -> Bool {
         guard let token = InFlight.enterAtOnce(UInt(bitPattern: address)) else { return false }
-        let core = Unmanaged<LimiterCore>.fromOpaque(address)
-        let hot = core._withUnsafeGuaranteedRef { $0.hot }
+        let hot = self.hot
         let identity = hot.pointee.identityWord.loadRelaxed()
         let slot = hot.pointee.permits.find(number)
         let isEnded = slot?.endAtOnce(identity: identity, clock: hot.pointee.clock) ?? false
         // Behind the end: a closer that still saw the permit open leaves the core to this caller.
         let isClosed = hot.pointee.isClosed.load() != 0
         InFlight.leave(token)
-        if _slowPath(isClosed && isEnded) { ClosedCores.release(core) }
+        if _slowPath(isClosed && isEnded) { ClosedCores.release(UInt(bitPattern: address)) }
         return isEnded
     }
 
@@ -156,13 +160,13 @@ struct PermitCore: @unchecked Sendable {
     /// Does something to a permit while nobody frees the core.
     @inline(__always)
     private func end(_ body: (LimiterCore) -> Int32) -> Int32 {
-        let core = Unmanaged<LimiterCore>.fromOpaque(address)
         let token = InFlight.enter(UInt(bitPattern: address))
+        let core = hot.pointee.core
         let (status, isClosed) = core._withUnsafeGuaranteedRef { core in
             (body(core), core.isClosed)
         }
         InFlight.leave(token)
-        if _slowPath(isClosed) { ClosedCores.release(core) }
+        if _slowPath(isClosed) { ClosedCores.release(UInt(bitPattern: address)) }
         return status
     }
 }

@@ -58,6 +58,8 @@ package struct PermitTable {
         var hints: UnsafeMutableRawPointer
     }
 
+    /// The shelf of nearly every permit, once more: without the hop over `shelves`.
+    private let first: Shelf
     /// Four, behind a pointer, so that a table is a few words wherever it is handed on.
     private let shelves: UnsafeMutablePointer<Shelf>
     /// Turns generations into those of ids. Its highest bit but one is set, which no generation
@@ -87,6 +89,7 @@ package struct PermitTable {
         }
         guard let highWater = Self.map(64 * 4) else { return nil }
         self.highWater = highWater
+        first = made[0]
         shelves = UnsafeMutablePointer<Shelf>.allocate(capacity: made.count)
         shelves.initialize(from: made, count: made.count)
     }
@@ -112,7 +115,7 @@ package struct PermitTable {
 
     @inline(__always)
     func shelf(_ index: Int) -> Shelf {
-        shelves[index]
+        index == 0 ? first : shelves[index]
     }
 
     /// The shelf for a number of charges.
@@ -292,7 +295,8 @@ extension PermitTable {
             state: SharedWord(shelf.states + index),
             body: (shelf.bodies + index &* shelf.stride)
                 .assumingMemoryBound(to: PermitBody.self),
-            id: (openWord & ~Self.codeMask) ^ turn | UInt64(shelfIndex) << 22 | UInt64(index),
+            id: (openWord & ~Self.codeMask) ^ turn | UInt64(truncatingIfNeeded: shelfIndex) << 22
+                | UInt64(truncatingIfNeeded: index),
             openWord: openWord)
     }
 
@@ -352,7 +356,11 @@ extension PermitTable {
         let shelfIndex = Int(truncatingIfNeeded: id >> 22 & 3)
         let generation = (id & ~Self.codeMask) ^ turn
         guard index < capacity, generation != 0 else { return nil }
-        return slot(shelfIndex, index, openWord: generation | Self.open)
+        // Apart, so that the common shelf is not found by selections.
+        if _fastPath(shelfIndex == 0) {
+            return slot(of: first, 0, index, openWord: generation | Self.open)
+        }
+        return slot(of: shelves[shelfIndex], shelfIndex, index, openWord: generation | Self.open)
     }
 
     /// Calls `body` for every open or busy slot with its state word; not for those that decisions

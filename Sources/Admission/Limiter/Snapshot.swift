@@ -166,7 +166,7 @@ extension LimiterCore {
         let now = store.clock.now()
         let (loaded, gates, loads) = state.withLock { ($0.loaded, $0.gatesOpen, $0.loads) }
         let permits = hot.pointee.permits.counts()
-        let described = CounterClock.shared.clock.pointee.describe()
+        let described = CounterClock.shared.describe()
         let (source, reason) =
             manual == nil ? described : ("manual", "advance and set_time move it")
         return Snapshot(

@@ -3,10 +3,9 @@
 /// On a manual clock both are words that `advance` and `setTime` move; else they are the process's
 /// counter clock. A value of this type is a few addresses and is copied freely.
 package struct StoreClock: Sendable {
-    private let isManual: Bool
+    package let isManual: Bool
     private let steady: SharedWord
     private let offset: SharedWord
-    private let system: CounterClockReference
     /// Added to the process's steady nanoseconds: what a file that outlived a boot brings along.
     package let steadyOffset: Int64
 
@@ -19,7 +18,7 @@ package struct StoreClock: Sendable {
         let unused = ProcessIdentity.word
         steady = unused
         offset = unused
-        system = CounterClock.shared
+        CounterClock.start()
     }
 
     /// A clock that stands still until it is moved.
@@ -29,40 +28,36 @@ package struct StoreClock: Sendable {
     ///   - wallOffset: word with wall minus steady nanoseconds.
     package init(steady: SharedWord, wallOffset: SharedWord) {
         isManual = true
-        steadyOffset = 0
         self.steady = steady
         offset = wallOffset
-        system = CounterClock.shared
+        steadyOffset = 0
     }
 
     /// Steady nanoseconds.
     @inline(__always)
     package func now() -> Int64 {
         if _slowPath(isManual) { return Int64(bitPattern: steady.load()) }
-        return system.clock.pointee.nanoseconds() &+ steadyOffset
+        return CounterClock.shared.nanoseconds() &+ steadyOffset
     }
 
     /// The same where it needs no call; nil: ask `now()`.
     @inline(__always)
     package func nowAtOnce() -> Int64? {
-        guard !isManual, let now = system.clock.pointee.nanosecondsByAnchor() else { return nil }
+        guard !isManual, let now = CounterClock.shared.nanosecondsByAnchor() else { return nil }
         return now &+ steadyOffset
     }
-
-    /// The system's clock, which is never freed; nil on a manual one.
-    package var systemClock: UnsafePointer<CounterClock>? { isManual ? nil : system.clock }
 
     /// Wall minus steady nanoseconds.
     @inline(__always)
     package func wallOffset() -> Int64 {
         if _slowPath(isManual) { return Int64(bitPattern: offset.load()) }
-        return system.clock.pointee.wallOffsetNanoseconds() &- steadyOffset
+        return CounterClock.shared.wallOffsetNanoseconds() &- steadyOffset
     }
 
     /// Steady nanoseconds, some milliseconds late, at a third of the cost.
     @inline(__always)
     package func coarseNow() -> Int64 {
         if _slowPath(isManual) { return Int64(bitPattern: steady.load()) }
-        return system.clock.pointee.coarseNanoseconds() &+ steadyOffset
+        return CounterClock.shared.coarseNanoseconds() &+ steadyOffset
     }
 }

@@ -20,14 +20,16 @@ package enum ClockSource: UInt64, Sendable {
 ///
 /// Threads: any. Progress: wait-free; a caller that finds another one laying an anchor goes on
 /// with the old. After fork() the child takes over a claim that its parent's thread held.
+///
+/// It lies in the program's own data and not behind a pointer, so that a decision reads it beside
+/// what it looks up, and not behind that. Before `start()` no anchor is valid.
 package struct CounterClock: ~Copyable, Sendable {
-    /// The one clock of this process.
-    package static let shared: CounterClockReference = {
-        let address = UnsafeMutablePointer<CounterClock>.allocate(capacity: 1)
-        address.initialize(to: CounterClock())
-        return CounterClockReference(clock: UnsafePointer(address))
-    }()
+    /// The one clock of this process. Its fields are constants: the compiler lays it out, and no
+    /// one-time initialisation runs in front of a reading.
+    package static let shared = CounterClock()
 
+    /// Keeps the fields below off the line of whatever lies in front: they are hardly ever written.
+    private let front = CounterAnchor()
     /// Number of anchors laid; its lowest bit tells the slot in use. Written by the claimant only.
     private let index = Atomic<UInt64>(0)
     private let even = CounterAnchor()
@@ -44,19 +46,29 @@ package struct CounterClock: ~Copyable, Sendable {
     private let wallReadAt = Atomic<Int64>(0)
     /// Nanoseconds by which counter and kernel disagreed when the counter was given up.
     private let disagreement = Atomic<Int64>(0)
-    /// First sample of the calibration: ticks and nanoseconds.
-    private let firstTicks: UInt64
-    private let firstNanoseconds: Int64
-    private let distrust: String?
+    /// First sample of the calibration: ticks and nanoseconds. Written by `start()` alone.
+    private let firstTicks = Atomic<UInt64>(0)
+    private let firstNanoseconds = Atomic<Int64>(0)
+    private let back = CounterAnchor()
 
-    private init() {
+    private init() {}
+
+    /// Why the counter is not trusted from the beginning, if so; asking for it begins calibration.
+    private static let distrust: String? = {
         let sample = CounterSample.take()
-        firstTicks = sample.ticks
-        firstNanoseconds = sample.monotonicNanoseconds
-        distrust = Self.reasonForDistrust()
-        if distrust != nil { source.store(ClockSource.kernel.rawValue, ordering: .relaxed) }
-        readWall(monotonic: sample.monotonicNanoseconds, steady: sample.monotonicNanoseconds)
-    }
+        shared.firstTicks.store(sample.ticks, ordering: .relaxed)
+        shared.firstNanoseconds.store(sample.monotonicNanoseconds, ordering: .relaxed)
+        let distrust = reasonForDistrust()
+        if distrust != nil {
+            shared.source.store(ClockSource.kernel.rawValue, ordering: .relaxed)
+        }
+        shared.readWall(
+            monotonic: sample.monotonicNanoseconds, steady: sample.monotonicNanoseconds)
+        return distrust
+    }()
+
+    /// Begins calibration, unless it has begun. Before the first reading.
+    package static func start() { _ = distrust }
 
     /// Monotonic nanoseconds, never below what the same thread read before.
     @inline(__always)
@@ -114,7 +126,7 @@ package struct CounterClock: ~Copyable, Sendable {
                 return ("cntvct", "the kernel's clock source is the counter")
             #endif
         }
-        if let distrust { return ("clock_gettime", distrust) }
+        if let distrust = Self.distrust { return ("clock_gettime", distrust) }
         let nanoseconds = disagreement.load(ordering: .relaxed)
         return ("clock_gettime", "counter and kernel clock disagreed by \(nanoseconds) ns")
     }
@@ -144,6 +156,7 @@ package struct CounterClock: ~Copyable, Sendable {
 extension CounterClock {
     @inline(never)
     private func slowNanoseconds() -> Int64 {
+        Self.start()
         if source.load(ordering: .relaxed) == ClockSource.kernel.rawValue {
             let monotonic = KernelClock.monotonicNanoseconds()
             let steady = monotonic &+ kernelOffset.load(ordering: .acquiring)
@@ -217,7 +230,7 @@ extension CounterClock {
             return max(estimate, monotonic)
         }
         let start = max(estimate, monotonic)
-        var multiplier = scale(from: firstTicks, firstNanoseconds, to: sample)
+        var multiplier = scaleSinceStart(to: sample)
         // Ahead of the kernel: run slower by the lead, so that both meet after a second.
         let lead = start &- monotonic
         multiplier -= multiplier * UInt64(min(lead, 500_000)) / 1_000_000_000
@@ -229,20 +242,20 @@ extension CounterClock {
     /// Lays the first anchor once the calibration spans 2 ms; the kernel's clock serves till then.
     private func layFirst(_ sample: CounterSample) -> Int64 {
         let monotonic = sample.monotonicNanoseconds
-        guard monotonic &- firstNanoseconds >= 2_000_000, sample.ticks > firstTicks else {
-            return monotonic
-        }
-        let multiplier = scale(from: firstTicks, firstNanoseconds, to: sample)
+        guard monotonic &- firstNanoseconds.load(ordering: .relaxed) >= 2_000_000,
+            sample.ticks > firstTicks.load(ordering: .relaxed)
+        else { return monotonic }
+        let multiplier = scaleSinceStart(to: sample)
         install(number: 0, ticks: sample.ticks, start: monotonic, multiplier: multiplier)
         readWall(monotonic: monotonic, steady: monotonic)
         return monotonic
     }
 
-    private func scale(
-        from ticks: UInt64, _ nanoseconds: Int64, to sample: CounterSample
-    ) -> UInt64 {
-        let span = UInt64(sample.monotonicNanoseconds &- nanoseconds)
-        let divisor = max(1, sample.ticks &- ticks)
+    /// Nanoseconds per tick, times 2^32, from the first sample to this one.
+    private func scaleSinceStart(to sample: CounterSample) -> UInt64 {
+        let first = firstNanoseconds.load(ordering: .relaxed)
+        let span = UInt64(sample.monotonicNanoseconds &- first)
+        let divisor = max(1, sample.ticks &- firstTicks.load(ordering: .relaxed))
         let dividend = span.multipliedFullWidth(by: 1 << 32)
         guard dividend.high < divisor else { return 1 << 32 }
         return divisor.dividingFullWidth(dividend).quotient
@@ -279,10 +292,4 @@ extension CounterClock {
         let last = wallOffset.load(ordering: .relaxed)
         if abs(offset &- last) > 50_000 { wallOffset.store(offset, ordering: .relaxed) }
     }
-}
-
-/// The address of the process's clock, which is never freed.
-package struct CounterClockReference: @unchecked Sendable {
-    // Unchecked: an address that is never freed, of words that are all atomic.
-    package let clock: UnsafePointer<CounterClock>
 }

@@ -61,6 +61,8 @@ package enum LockRank: Int, Sendable {
     case limiter
     /// A store's notes and calendar cells.
     case notes
+    /// The memory of a store's plans.
+    case plans
     /// Interned names.
     case names
     /// What a process knows of a segment's owners.

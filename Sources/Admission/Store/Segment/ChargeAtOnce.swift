@@ -8,112 +8,164 @@ extension ChargePlanReference {
     /// Steps that it takes on: as many as a permit of the first shelf holds.
     package static var maximumAtOnce: Int { 4 }
 
-    /// Entries of scratch memory: one a step, and one as a table of the cost's counts.
-    static var roomAtOnce: Int { maximumAtOnce + 1 }
+    /// Scratch memory of a decision: the swaps, and behind them the cost's amounts by count.
+    struct Room {
+        let swaps: UnsafeMutablePointer<Exchange>
 
-    /// The limit that an admission speaks of.
-    struct Tightest {
-        var step = 0
-        var remaining: Int64 = 0
-        var capacity: Int64 = 1
-        var documentIndex: UInt64 = 0
+        /// Bytes of it.
+        static var bytes: Int { 3 * 8 * maximumAtOnce + 5 * 8 }
+
+        /// Of `bytes` bytes, aligned for words.
+        @inline(__always)
+        init(_ memory: UnsafeMutableRawPointer) {
+            swaps = memory.assumingMemoryBound(to: Exchange.self)
+        }
+
+        @inline(__always)
+        var amounts: UnsafeMutableRawPointer { UnsafeMutableRawPointer(swaps + maximumAtOnce) }
+
+        /// Units of what a step's limit counts.
+        @inline(__always)
+        func amount(of step: UnsafeMutablePointer<ChargeStep>) -> Int64 {
+            let offset = Int(truncatingIfNeeded: step.pointee.countIndex) &* 8
+            return amounts.load(fromByteOffset: offset, as: Int64.self)
+        }
+
+        /// Writes the units of each count where a plan's count index finds them; nothing is extra.
+        @inline(__always)
+        func write(_ requests: Int64, _ inputTokens: Int64, _ outputTokens: Int64) {
+            let table = amounts.assumingMemoryBound(to: Int64.self)
+            table[0] = requests
+            table[1] = inputTokens
+            table[2] = outputTokens
+            let total = inputTokens.addingReportingOverflow(outputTokens)
+            table[3] = total.overflow ? .max : total.partialValue
+            table[4] = 1
+        }
     }
 
-    /// Looks at every limit and computes the swaps, changing nothing; false: take the general way.
+    /// Whether a cost that is met by these amounts leaves nothing to be noted: every limit's first
+    /// charge was noted before, or costs nothing.
+    @inline(__always)
+    func needsNoNote(_ room: Room) -> Bool {
+        allNoted.loadRelaxed() != 0 || lookNoted(room)
+    }
+
+    /// 1 once every step's first charge was noted; in the head's second line.
+    @inline(__always)
+    private var allNoted: SharedWord {
+        SharedWord(address, at: ChargePlan.allNotedOffset)
+    }
+
+    @inline(never)
+    private func lookNoted(_ room: Room) -> Bool {
+        let steps = 0..<stepCount
+        if steps.allSatisfy({ step($0).isNoted }) { allNoted.storeRelaxed(1) }
+        return steps.allSatisfy { step($0).isNoted || room.amount(of: step($0)) == 0 }
+    }
+
+    /// What `prepareAtOnce` says when the general way has to be taken.
+    static var notAtOnce: UInt64 { .max }
+
+    /// Looks at every limit and computes the swaps, changing nothing.
+    ///
+    /// Only of a plan that `isOfFewLimits`.
     ///
     /// - Parameters:
-    ///   - cost: no amount is negative, nothing extra.
-    ///   - moment: as read from the clocks.
-    ///   - prepared: room for `roomAtOnce` entries.
+    ///   - now: steady nanoseconds.
+    ///   - wall: wall nanoseconds.
+    ///   - room: with the cost's amounts; the swaps are written.
+    ///   - charges: written; what a permit keeps of each swap.
+    /// - Returns: `step:8 | remaining:56` of the limit that an admission speaks of, or `notAtOnce`.
     @inline(__always)
     func prepareAtOnce(
-        _ cost: CostAmounts, _ moment: ChargeMoment,
-        _ prepared: UnsafeMutablePointer<PreparedCharge>, _ tightest: inout Tightest
-    ) -> Bool {
-        let count = stepCount
-        let amounts = UnsafeMutableRawPointer(prepared + Self.maximumAtOnce)
-            .assumingMemoryBound(to: Int64.self)
-        cost.write(to: amounts)
-        var index = 0
+        now: Int64, wall: Int64, owner: UInt64, _ room: Room,
+        _ charges: UnsafeMutablePointer<StepCharge>
+    ) -> UInt64 {
+        let first = step(0)
+        let end = step(stepCount)
+        var step = first
+        var entry = AtOnceEntry(exchange: room.swaps, charge: charges)
+        var tightest = first
+        var remainingOfTightest: UInt64 = 0
         repeat {
-            let step = step(index)
-            let countIndex = Int(truncatingIfNeeded: UInt32(bitPattern: step.pointee.countIndex))
-            let amount = countIndex <= 4 ? amounts[countIndex] : 0
-            guard _fastPath(step.isNoted || amount == 0) else { return false }
+            let amount = room.amount(of: step)
             let kind = step.pointee.kind
             let remaining: Int64
             if kind == .rolling {
-                remaining = step.prepareRollingAtOnce(amount, now: moment.now, prepared + index)
+                remaining = step.prepareRollingAtOnce(amount, now: now, entry)
             } else if kind == .calendar {
-                remaining = step.prepareCalendarAtOnce(amount, moment, prepared + index)
-            } else if kind == .concurrency && index == 0 {
-                remaining = step.prepareSlotAtOnce(moment, prepared + index)
+                remaining = step.prepareCalendarAtOnce(amount, wall: wall, entry)
             } else {
-                return false
+                remaining = step.prepareSlotAtOnce(now: now, owner: owner, entry)
             }
-            guard _fastPath(remaining >= 0) else { return false }
-            let capacity = step.pointee.capacity
-            let documentIndex = UInt64(step.pointee.documentIndex)
-            // As `isTighter`, without signs: neither is below 0.
-            let mine = UInt64(bitPattern: remaining)
-                .multipliedFullWidth(by: UInt64(bitPattern: tightest.capacity))
-            let theirs = UInt64(bitPattern: tightest.remaining)
-                .multipliedFullWidth(by: UInt64(bitPattern: capacity))
-            let isTie = mine.high == theirs.high && mine.low == theirs.low
-            let isTighter =
-                mine.high == theirs.high ? mine.low < theirs.low : mine.high < theirs.high
-            if index == 0 || isTighter || isTie && documentIndex < tightest.documentIndex {
-                tightest = Tightest(
-                    step: index, remaining: remaining, capacity: capacity,
-                    documentIndex: documentIndex)
+            guard _fastPath(remaining >= 0) else { return Self.notAtOnce }
+            let left = UInt64(bitPattern: remaining)
+            if step == first || step.isTighterAtOnce(left, than: tightest, remainingOfTightest) {
+                (tightest, remainingOfTightest) = (step, left)
             }
-            index &+= 1
-        } while index < count
-        return true
+            step = step.next
+            entry.advance()
+        } while step != end
+        let bytes = UnsafeMutableRawPointer(tightest) - UnsafeMutableRawPointer(first)
+        let number = UInt64(truncatingIfNeeded: bytes) / UInt64(ChargePlan.stepBytes)
+        return number &<< 56 | remainingOfTightest
     }
 
     /// Swaps in what was prepared.
     ///
-    /// - Parameter first: the first entry, read before whatever was swapped last.
     /// - Returns: how many steps were booked.
     @inline(__always)
-    func swapAll(
-        _ prepared: UnsafeMutablePointer<PreparedCharge>,
-        first: (SharedWord, UInt64, UInt64), count: Int
-    ) -> Int {
+    func swapAll(_ room: Room, count: Int) -> Int {
         var index = 0
-        // The next entry is read before the swap.
-        var (word, expected, desired) = first
+        // The next entry is read before the swap; the one behind the last are the amounts.
+        var entry = room.swaps.pointee
         while true {
-            let next = index &+ 1
-            let (nextWord, nextExpected, nextDesired) =
-                prepared[next < count ? next : index].exchange
-            guard _fastPath(expected == desired || word.swap(expected, desired)) else {
-                return index
-            }
-            index = next
+            let next = room.swaps[index &+ 1]
+            guard
+                _fastPath(
+                    entry.expected == entry.desired
+                        || entry.word.swap(entry.expected, entry.desired))
+            else { return index }
+            index &+= 1
             if index == count { return count }
-            (word, expected, desired) = (nextWord, nextExpected, nextDesired)
+            entry = next
         }
     }
 }
 
-extension PreparedCharge {
-    @inline(__always)
-    var exchange: (SharedWord, UInt64, UInt64) { (word, expected, desired) }
+/// One swap that would charge a step: what was read, and what is to stand there; the same for a
+/// cost of 0, which swaps nothing.
+struct Exchange {
+    var word: SharedWord
+    var expected: UInt64
+    var desired: UInt64
 }
 
-extension UnsafeMutablePointer where Pointee == PreparedCharge {
-    /// In place, word by word: a copy of the whole would be read before its words have arrived.
+/// Where a step that is prepared at once is written down.
+private struct AtOnceEntry {
+    var exchange: UnsafeMutablePointer<Exchange>
+    var charge: UnsafeMutablePointer<StepCharge>
+
     @inline(__always)
-    fileprivate func set(
+    mutating func advance() {
+        exchange += 1
+        charge += 1
+    }
+
+    /// In place, word by word: a copy of the whole would be read before its words have arrived.
+    /// The place of later additions stays, of which the amount says that there are none.
+    @inline(__always)
+    func set(
         _ word: SharedWord, _ expected: UInt64, _ desired: UInt64, place: UInt64, amount: Int64
     ) {
-        pointee.word = word
-        pointee.expected = expected
-        pointee.desired = desired
-        pointee.place = place
-        pointee.amount = amount
+        exchange.pointee.word = word
+        exchange.pointee.expected = expected
+        exchange.pointee.desired = desired
+        charge.pointee.amount = amount
+        charge.pointee.place = place
+        charge.pointee.laterAmount = 0
+        charge.pointee.total = amount
     }
 }
 
@@ -121,67 +173,100 @@ extension UnsafeMutablePointer where Pointee == PreparedCharge {
 extension UnsafeMutablePointer where Pointee == ChargeStep {
     @inline(__always)
     fileprivate func prepareRollingAtOnce(
-        _ amount: Int64, now: Int64, _ prepared: UnsafeMutablePointer<PreparedCharge>
+        _ amount: Int64, now: Int64, _ entry: AtOnceEntry
     ) -> Int64 {
         let window = rolling
         let cells = RollingCells(record: pointee.record)
-        let epoch = window.pointee.epoch(at: now)
+        // The cell is found without the instant, so that it is read beside the clock.
+        var (epoch, slot) = knownCell
+        if _slowPath(!window.pointee.holds(epoch, now)) {
+            epoch = window.pointee.epoch(at: now)
+            slot = window.pointee.slot(ofEpoch: epoch)
+            knownCell = (epoch, slot)
+        }
         let base = cells.base.load()
-        let cell = cells.cell(window.pointee.slot(ofEpoch: epoch))
+        let cell = cells.cell(slot)
         let word = cell.load()
         let tag = SharedWord(pointee.record, at: KeyRecord.tag).load()
-        // Epoch and seal of the cell in one comparison.
-        let expected = epoch & RollingWindow.epochMask
-        guard
-            _fastPath(
-                tag == pointee.tag && cells.stamp.load() == epoch && base >> 42 == expected
-                    && word >> 41 == expected << 1)
-        else { return -1 }
-        let used = RollingWindow.sum(ofBase: base) &+ RollingWindow.count(ofCell: word)
-        prepared.set(
+        // With the epoch that it should carry taken out of it, a word is the count in its low bits;
+        // an unsealed cell's has 41, the base's 42.
+        let sum = base ^ epoch &<< 42
+        let count = word ^ epoch &<< 42
+        let strange =
+            (sum | count &<< 1) &>> 42 | (tag ^ pointee.tag) | (cells.stamp.load() ^ epoch)
+        guard _fastPath(strange == 0) else { return -1 }
+        entry.set(
             cell, word, word &+ UInt64(bitPattern: amount), place: epoch, amount: amount)
-        return pointee.left(of: amount, used: used)
+        return pointee.left(of: amount, used: sum &+ count)
+    }
+
+    /// The step behind this one.
+    @inline(__always)
+    fileprivate var next: UnsafeMutablePointer<ChargeStep> {
+        (UnsafeMutableRawPointer(self) + ChargePlan.stepBytes)
+            .assumingMemoryBound(to: ChargeStep.self)
+    }
+
+    /// As `isTighter`, without signs: none is below 0.
+    @inline(__always)
+    fileprivate func isTighterAtOnce(
+        _ left: UInt64, than other: UnsafeMutablePointer<ChargeStep>, _ otherLeft: UInt64
+    ) -> Bool {
+        let mine = UInt128(left) &* UInt128(UInt64(bitPattern: other.pointee.capacity))
+        let theirs = UInt128(otherLeft) &* UInt128(UInt64(bitPattern: pointee.capacity))
+        // An earlier limit of the document wins a tie.
+        let isEarlier = pointee.documentIndex < other.pointee.documentIndex
+        return mine < theirs &+ (isEarlier ? 1 : 0)
+    }
+
+    /// Epoch and slot of a cell; read and written in one word.
+    @inline(__always)
+    private var knownCell: (epoch: UInt64, slot: Int) {
+        get {
+            let word = hint.loadRelaxed()
+            return (word &>> 7, Int(truncatingIfNeeded: word & 0x7f))
+        }
+        nonmutating set {
+            hint.storeRelaxed(newValue.epoch &<< 7 | UInt64(truncatingIfNeeded: newValue.slot))
+        }
     }
 
     @inline(__always)
     fileprivate func prepareCalendarAtOnce(
-        _ amount: Int64, _ moment: ChargeMoment, _ prepared: UnsafeMutablePointer<PreparedCharge>
+        _ amount: Int64, wall: Int64, _ entry: AtOnceEntry
     ) -> Int64 {
-        guard let cell = calendarCell, let window = cell.pointee.known(moment.wall) else {
-            return -1
-        }
+        guard let window = calendarCell.unsafelyUnwrapped.pointee.known(wall) else { return -1 }
+        let state = self.state
         let word = state.load()
+        // With the window's number taken out of it a word is the count; as one that is retired is
+        // above the largest count in whatever window.
+        let used = word ^ window.number &<< 42
         guard
             _fastPath(
-                isCurrent && word != CalendarWindow.retired
-                    && CalendarWindow.number(ofWord: word) == window.number
-                    && moment.wall &- window.start >= Int64(bitPattern: pointee.detail))
+                isCurrent && used <= CalendarWindow.largestCount
+                    && wall &- window.start >= Int64(bitPattern: pointee.detail))
         else { return -1 }
-        let used = CalendarWindow.count(ofWord: word)
         // The number above the count stays; the count stays within the limit.
-        prepared.set(
+        entry.set(
             state, word, word &+ UInt64(bitPattern: amount), place: window.number, amount: amount)
         return pointee.left(of: amount, used: used)
     }
 
     @inline(__always)
     fileprivate func prepareSlotAtOnce(
-        _ moment: ChargeMoment, _ prepared: UnsafeMutablePointer<PreparedCharge>
+        now: Int64, owner: UInt64, _ entry: AtOnceEntry
     ) -> Int64 {
-        let now = moment.now
         let array = leases
         let offset = Int(truncatingIfNeeded: hint.loadRelaxed())
-        guard _fastPath(pointee.parameters.2 == 0 && offset != 0) else { return -1 }
         let slot = array.slot(offset)
         let word = slot.load()
-        guard _fastPath(!LeaseSlots.isLive(word, now: now)),
-            let live = array.countAtOnce(limit: pointee.capacity, now: now)
-        else { return -1 }
+        let live = array.countAtOnce(now: now)
+        guard _fastPath(live >= 0 && !LeaseSlots.isLive(word, now: now)) else { return -1 }
         let claimed = LeaseSlots.word(
-            owner: moment.owner, generation: LeaseSlots.generation(of: word) &+ 1,
+            owner: owner, generation: LeaseSlots.generation(of: word) &+ 1,
             expiry: LeaseSlots.expiry(
                 now: now, leaseNanoseconds: Int64(bitPattern: pointee.detail)))
-        prepared.set(
+        entry.set(
             slot, word, claimed, place: UInt64(truncatingIfNeeded: offset),
             amount: Int64(bitPattern: claimed))
         return Swift.max(0, pointee.capacity &- live &- 1)
@@ -198,26 +283,39 @@ extension ChargeStep {
 }
 
 extension LeaseArray {
-    /// Leases live in a key of one block of up to 16 slots; nil: count another way.
+    /// Leases live in a key of one block of up to 16 slots; -1: count another way.
     @inline(__always)
-    fileprivate func countAtOnce(limit: Int64, now: Int64) -> Int64? {
+    fileprivate func countAtOnce(now: Int64) -> Int64 {
         let (block, count) = (first.offset, first.count)
-        guard _fastPath(limit <= 16 && count <= 16 && slot(block).loadRelaxed() == 0) else {
-            return nil
-        }
+        guard _fastPath(count <= 16 && slot(block).loadRelaxed() == 0) else { return -1 }
         let slots = base + (block &+ KeyRecord.body)
         let end = slots + count &* 8
         var all: UInt64 = 0
         var address = slots
+        while address + 24 < end {
+            let (first, second) = (SharedWord(address, at: 0), SharedWord(address, at: 8))
+            let (third, fourth) = (SharedWord(address, at: 16), SharedWord(address, at: 24))
+            all |= first.loadRelaxed() | second.loadRelaxed()
+            all |= third.loadRelaxed() | fourth.loadRelaxed()
+            address += 32
+        }
         while address < end {
             all |= SharedWord(address, at: 0).loadRelaxed()
             address += 8
         }
         // Nobody holds any: most often so where calls are short.
         if LeaseSlots.owner(of: all) == 0 { return 0 }
+        return countHeld(slots, end, now: now)
+    }
+
+    /// The same slot by slot.
+    @inline(__always)
+    private func countHeld(
+        _ slots: UnsafeMutableRawPointer, _ end: UnsafeMutableRawPointer, now: Int64
+    ) -> Int64 {
         let step = UInt64(bitPattern: now) >> LeaseSlots.expiryShift
         var live: Int64 = 0
-        address = slots
+        var address = slots
         while address < end {
             let word = SharedWord(address, at: 0).loadRelaxed()
             // As `LeaseSlots.isLive`, without a branch.
@@ -233,17 +331,4 @@ extension LeaseArray {
 extension Bool {
     @inline(__always)
     fileprivate var asBit: UInt8 { self ? 1 : 0 }
-}
-
-extension CostAmounts {
-    /// Writes the units of each count where a plan's count index finds them; nothing is extra.
-    @inline(__always)
-    fileprivate func write(to table: UnsafeMutablePointer<Int64>) {
-        table[0] = requests
-        table[1] = inputTokens
-        table[2] = outputTokens
-        let total = inputTokens.addingReportingOverflow(outputTokens)
-        table[3] = total.overflow ? .max : total.partialValue
-        table[4] = 1
-    }
 }

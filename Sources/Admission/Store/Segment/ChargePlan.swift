@@ -36,8 +36,9 @@ package final class LimitNotes: Sendable {
     ) {
         self.definition = definition
         self.clock = clock
-        self.policyName = InternedName(policyName)
-        limitName = InternedName(limit.name)
+        let mode: StoreMode = definition.segment.isShared ? .file : .memory
+        self.policyName = InternedName(policyName, mode: mode)
+        limitName = InternedName(limit.name, mode: mode)
         self.limit = limit
         self.attributeNames = attributeNames
         self.parameterNumber = parameterNumber
@@ -49,8 +50,9 @@ package final class LimitNotes: Sendable {
         }
         shared = SharedLimitReference(
             SharedLimit(
-                capacity: limit.kind.capacity, reciprocal: reciprocal,
-                policyName: self.policyName.address, limitName: limitName.address))
+                capacity: limit.kind.capacity, countIndex: limit.count.index,
+                reciprocal: reciprocal, policyName: self.policyName.address,
+                limitName: limitName.address))
     }
 
     deinit {
@@ -65,21 +67,26 @@ package final class LimitNotes: Sendable {
 }
 
 /// What all keys of a limit share on the path of a single bucket: one line for all of them.
+@frozen
+@usableFromInline
 package struct SharedLimit {
     /// 1 once a cost above 0 met the limit; relaxed, any thread.
-    var wasCharged: UInt64 = 0
-    package var capacity: Int64
+    @usableFromInline var wasCharged: UInt64 = 0
+    @usableFromInline package var capacity: Int64
     /// floor((2^64 - 1) / interval) of a bucket.
-    var reciprocal: UInt64
+    @usableFromInline var reciprocal: UInt64
+    /// Index of what the limit counts.
+    @usableFromInline package var countIndex: Int64
     /// Interned, never freed.
-    package var policyName: UnsafePointer<CChar>?
-    package var limitName: UnsafePointer<CChar>?
+    @usableFromInline package var policyName: UnsafePointer<CChar>?
+    @usableFromInline package var limitName: UnsafePointer<CChar>?
 
     init(
-        capacity: Int64, reciprocal: UInt64, policyName: UnsafePointer<CChar>,
+        capacity: Int64, countIndex: Int32, reciprocal: UInt64, policyName: UnsafePointer<CChar>,
         limitName: UnsafePointer<CChar>
     ) {
         self.capacity = capacity
+        self.countIndex = Int64(countIndex)
         self.reciprocal = reciprocal
         self.policyName = policyName
         self.limitName = limitName
@@ -122,7 +129,8 @@ package struct ChargeStep {
     var countIndex: Int32
     /// Bucket: parity of words under these parameters. Calendar: guard. Concurrency: lease ns.
     var detail: UInt64
-    /// Concurrency: offset of the slot to try first; changed by any thread, relaxed.
+    /// Changed by any thread, relaxed. Concurrency: offset of the slot to try first. Rolling: a
+    /// cell's `epoch << 7 | slot`, most often the current one's, which spares two divisions.
     var hint: UInt64
     /// Calendar: address of the `CalendarCell`.
     var calendar: UnsafeRawPointer?
@@ -141,12 +149,15 @@ package struct ChargeStep {
 /// The memory of a plan: a head of one cache line, then the steps.
 ///
 /// ```
-/// head:  core · version and flags · record · tag · interval · tolerance · shared limit · clock
+/// head:  core · version and flags · record · tag · interval · tolerance · shared limit · offset
+///        of steady time · successor · latest · sizes
 /// steps: 192 bytes each, in the order in which charges are taken (concurrency, then by address)
 /// texts: the keys' attribute values, to find or make a key again that was reclaimed
+/// attributes: of the gate, to make its next plan from
 /// ```
 /// The head repeats the one step of a plan with a single bucket, so that such a decision touches
-/// one line of the plan and one of the key. Owner: the gate that made it; see `GateStorage`.
+/// one line of the plan and one of the key. Owner: the gate that made it; see `GateStorage`. Its
+/// memory is the store's `PlanMemory`.
 package struct ChargePlan {
     /// The owner's context: `Limiter`'s hot core.
     package var core: UnsafeMutableRawPointer
@@ -162,8 +173,8 @@ package struct ChargePlan {
     var tolerance: UInt64
     /// The single bucket's limit.
     package var shared: UnsafeMutablePointer<SharedLimit>?
-    /// The system's clock; nil: the plan takes the general way.
-    var clock: UnsafePointer<CounterClock>?
+    /// What the at-once ways add to the process's clock: `StoreClock.steadyOffset`.
+    var steadyOffset: Int64
 
     /// A plan of one bucket on the system's clock that needs no stamp, so that its instants are in
     /// half nanoseconds.
@@ -171,6 +182,21 @@ package struct ChargePlan {
     package var isSingleBucket: Bool {
         get { flags & 1 != 0 }
         set { flags = flags & ~1 | (newValue ? 1 : 0) }
+    }
+
+    /// `isSingleBucket` of requests or input tokens, which the functions for a single one serve.
+    @inline(__always)
+    package var isPlainBucket: Bool {
+        get { flags & 8 != 0 }
+        set { flags = flags & ~8 | (newValue ? 8 : 0) }
+    }
+
+    /// A plan of a few windows and a concurrency limit on the system's clock, which
+    /// `acquireAtOnce` serves.
+    @inline(__always)
+    package var isOfFewLimits: Bool {
+        get { flags & 16 != 0 }
+        set { flags = flags & ~16 | (newValue ? 16 : 0) }
     }
 
     @inline(__always)
@@ -187,20 +213,27 @@ package struct ChargePlan {
     }
 
     /// Bytes of the head and of a step.
-    package static let headBytes = 128
-    package static let stepBytes = 192
+    package static var headBytes: Int { StepFacts.stepsOffset }
+    package static var stepBytes: Int { StepFacts.stepBytes }
     /// Limits that may apply to one gate.
     package static let maximumSteps = 256
 
-    /// Second line of the head.
-    static let successorOffset = 64
+    /// Second line of the head: the plan that replaced this one, the newest known one, bytes of the
+    /// plan and where a gate's attributes lie in it, whether every step's first charge was noted.
+    static var successorOffset: Int { 64 }
+    static var latestOffset: Int { 72 }
+    static var bytesOffset: Int { 80 }
+    static var attributesOffset: Int { 84 }
+    static var allNotedOffset: Int { 88 }
 }
 
 /// Address of a plan. The gate's storage owns the memory.
+@frozen
+@usableFromInline
 package struct ChargePlanReference: @unchecked Sendable, Equatable {
     // Unchecked: an address; what it points at is written before it is published, but for words
     // that are read and written relaxed.
-    package let address: UnsafeMutableRawPointer
+    @usableFromInline package let address: UnsafeMutableRawPointer
 
     @inline(__always)
     package init(_ address: UnsafeMutableRawPointer) { self.address = address }
@@ -223,20 +256,19 @@ package struct ChargePlanReference: @unchecked Sendable, Equatable {
     @inline(__always)
     package var successor: SharedWord { SharedWord(address, at: ChargePlan.successorOffset) }
 
+    /// Address of a plan at or near the end of the chain that begins here, so that a walk is short.
+    @inline(__always)
+    package var latest: SharedWord { SharedWord(address, at: ChargePlan.latestOffset) }
+
     /// What the single bucket's keys share; only where `isSingleBucket` holds.
     @inline(__always)
     package var shared: SharedLimitReference {
         SharedLimitReference(head.pointee.shared.unsafelyUnwrapped)  // set with `isSingleBucket`
     }
 
-    /// Memory for a plan, or nil when the system has none.
-    package static func allocate(stepCount: Int, textBytes: Int) -> ChargePlanReference? {
-        let bytes = ChargePlan.headBytes + stepCount * ChargePlan.stepBytes + textBytes
-        var address: UnsafeMutableRawPointer?
-        guard posix_memalign(&address, 64, bytes) == 0, let address else { return nil }
-        memset(address, 0, bytes)
-        return ChargePlanReference(address)
-    }
+    /// The record of the single bucket, for who can ask the processor for it before it reads the
+    /// head. Of other plans an address that nobody needs.
+    package var nearest: UnsafeRawPointer { UnsafeRawPointer(head.pointee.record) }
 
     /// The bytes of a step's key: its attributes' values.
     package func text(of index: Int) -> UnsafeRawBufferPointer {
@@ -244,9 +276,6 @@ package struct ChargePlanReference: @unchecked Sendable, Equatable {
         return UnsafeRawBufferPointer(
             start: address + Int(step.pointee.textOffset), count: Int(step.pointee.textLength))
     }
-
-    /// Frees the plan alone, not its successors.
-    package func free() { Glibc.free(address) }
 }
 
 /// A step's parameters as its algorithm's type.
@@ -311,6 +340,11 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
     static func checkLayout() -> Bool {
         MemoryLayout<ChargeStep>.offset(of: \.parameters) == parametersOffset
             && MemoryLayout<ChargeStep>.offset(of: \.hint) == 48
+            && MemoryLayout<ChargeStep>.offset(of: \.capacity) == StepFacts.capacityOffset
+            && MemoryLayout<ChargeStep>.offset(of: \.countIndex) == StepFacts.countOffset
+            && MemoryLayout<ChargeStep>.offset(of: \.policyName) == StepFacts.policyOffset
+            && MemoryLayout<ChargeStep>.offset(of: \.limitName) == StepFacts.limitOffset
+            && MemoryLayout<ChargePlan>.offset(of: \.core) == 0
             && MemoryLayout<ChargeStep>.offset(of: \.isNoted) == 33
             && MemoryLayout<ChargeStep>.size <= ChargePlan.stepBytes
             && MemoryLayout<ChargePlan>.size <= ChargePlan.successorOffset
@@ -318,21 +352,29 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
     }
 }
 
-/// A name with an address of its own for C: one copy per distinct name in the process, never freed.
+/// A name with an address of its own for C: one copy per distinct name and kind of store in the
+/// process, never freed. In front of the bytes stands which kind of store it was made for, so that
+/// a decision that has a limit's name has its store's mode.
 package struct InternedName: @unchecked Sendable {
     // Unchecked: an address of bytes that are never written again nor freed.
     package let address: UnsafePointer<CChar>
 
     private static let table = ForkableLock<[[UInt8]: UInt]>([:], rank: .names)
 
-    package init(_ name: String) {
+    package init(_ name: String, mode: StoreMode = .memory) {
         let bits = Self.table.withLock { table -> UInt in
-            let key = Array(name.utf8)
+            let key = [UInt8(truncatingIfNeeded: mode.rawValue)] + Array(name.utf8)
             if let known = table[key] { return known }
-            var bytes = Array(name.utf8CString)
-            let copy = UnsafeMutablePointer<CChar>.allocate(capacity: bytes.count)
-            copy.initialize(from: &bytes, count: bytes.count)
-            let bits = UInt(bitPattern: copy)
+            let bytes = Array(name.utf8CString)
+            let copy = UnsafeMutableRawPointer.allocate(
+                byteCount: Self.prefix + bytes.count, alignment: 8)
+            copy.storeBytes(of: mode.rawValue, as: Int32.self)
+            bytes.withUnsafeBytes { bytes in
+                if let start = bytes.baseAddress {
+                    (copy + Self.prefix).copyMemory(from: start, byteCount: bytes.count)
+                }
+            }
+            let bits = UInt(bitPattern: copy + Self.prefix)
             table[key] = bits
             return bits
         }
@@ -340,5 +382,13 @@ package struct InternedName: @unchecked Sendable {
             preconditionFailure("a name's address is never nil")
         }
         self.address = address
+    }
+
+    private static var prefix: Int { 8 }
+
+    /// `StoreMode.rawValue` of the store that an interned name was made for.
+    @inline(__always)
+    static func storeMode(of name: UnsafePointer<CChar>) -> Int32 {
+        UnsafeRawPointer(name).load(fromByteOffset: -prefix, as: Int32.self)
     }
 }

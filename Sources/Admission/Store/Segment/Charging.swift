@@ -69,15 +69,6 @@ struct PreparedCharge {
         charge.pointee.laterPlace = 0
         charge.pointee.total = amount
     }
-
-    /// The same without the place of later additions, of which the amount says that there are none.
-    @inline(__always)
-    func noteFirst(_ charge: UnsafeMutablePointer<StepCharge>) {
-        charge.pointee.amount = amount
-        charge.pointee.place = place
-        charge.pointee.laterAmount = 0
-        charge.pointee.total = amount
-    }
 }
 
 /// Preparing a step: everything is read and the swap computed, nothing is changed.

@@ -119,9 +119,7 @@ extension Segment {
     }
 
     /// What is thrown where a key's blocks cannot be what a writer left.
-    func damagedLeases() -> StoreError {
-        .corrupted(path: "memory:", what: "a concurrency key's slots lead astray")
-    }
+    func damagedLeases() -> StoreError { corrupted("a concurrency key's slots lead astray") }
 }
 
 extension LeaseArray {

@@ -41,18 +41,18 @@ extension Segment {
     private func judge(
         _ entry: OwnerEntry, by process: ProcessFacts, _ system: SystemFacts, now: Int64
     ) -> Judgement {
-        if entry.isWhole {
-            if entry.boot != process.boot && entry.boot != 0 && process.boot != 0 { return .dead }
-            if entry.pidNamespace == process.pidNamespace {
-                if entry.pid == process.pid && entry.startTime == process.startTime {
-                    return .alive
-                }
-                let isAlive = system.isAlive(pid: entry.pid, startTime: entry.startTime)
-                if !isAlive { return .dead }
-            }
+        // 0: nobody says which; then nobody is seen.
+        let isSeen =
+            entry.isWhole && entry.pidNamespace == process.pidNamespace && entry.pidNamespace != 0
+        if entry.isWhole, entry.boot != process.boot, entry.boot != 0, process.boot != 0 {
+            return .dead
+        }
+        if isSeen {
+            if entry.pid == process.pid && entry.startTime == process.startTime { return .alive }
+            if !system.isAlive(pid: entry.pid, startTime: entry.startTime) { return .dead }
         }
         if isSilent(entry, now: now) { return .silent }
-        return entry.isWhole && entry.pidNamespace == process.pidNamespace ? .alive : .stranger
+        return isSeen ? .alive : .stranger
     }
 
     private func isSilent(_ entry: OwnerEntry, now: Int64) -> Bool {

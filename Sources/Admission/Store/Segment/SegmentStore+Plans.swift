@@ -21,11 +21,12 @@ extension SegmentStore {
     /// - Parameters:
     ///   - version: the segment's load version, read before `loaded` was.
     ///   - core: what decisions find behind the plan.
-    /// - Returns: memory that the caller owns.
+    ///   - attributes: kept in the plan, for `ChargePlanReference.attributes`.
+    /// - Returns: a plan that the caller owns, to be freed with `free`.
     /// - Complexity: O(limits); one look-up of a key each.
     package func makePlan(
         _ loaded: LoadedLimits, matches: [ScopeMatch], version: UInt64,
-        core: UnsafeMutableRawPointer
+        core: UnsafeMutableRawPointer, keeping attributes: [Attribute] = []
     ) throws(PlanFault) -> ChargePlanReference {
         var entries: [Entry] = []
         for match in matches {
@@ -41,12 +42,21 @@ extension SegmentStore {
         }
         if entries.count > 1 { entries.sort(by: Self.isTakenFirst) }
         let textBytes = entries.reduce(0) { $0 + $1.text.count }
-        guard
-            let plan = ChargePlanReference.allocate(
-                stepCount: entries.count, textBytes: textBytes)
-        else { throw .store(.outOfMemory(bytes: textBytes, errno: 0)) }
+        let attributesStart =
+            ChargePlan.headBytes + entries.count * ChargePlan.stepBytes + textBytes
+        let bytes = attributesStart + ChargePlanReference.bytes(of: attributes)
+        guard let memory = planMemory.allocate(bytes: bytes) else {
+            throw .store(.outOfMemory(bytes: bytes, errno: 0))
+        }
+        let plan = ChargePlanReference(memory)
+        plan.keep(attributes, at: attributesStart, bytes: bytes)
         fill(plan, entries, version: version, core: core)
         return plan
+    }
+
+    /// Frees the plan alone, not its successors.
+    package func free(_ plan: ChargePlanReference) {
+        planMemory.free(plan.address, bytes: plan.bytes)
     }
 
     /// The global order of taking: concurrency first, then by address, the same for every plan.
@@ -174,6 +184,8 @@ extension SegmentStore {
         head.pointee.hasConcurrency = entries.contains { $0.notes.definition.kind == .concurrency }
         head.pointee.isSingleBucket = false
         head.pointee.record = segment.base
+        head.pointee.steadyOffset = clock.steadyOffset
+        head.pointee.isOfFewLimits = isServedAtOnce(plan)
         if entries.count == 1, entries[0].notes.definition.kind == .bucket {
             fillSingle(plan)
         }
@@ -231,7 +243,7 @@ extension SegmentStore {
         let head = plan.head
         // A bucket with a stamp takes the general way, which looks at it, as does a manual clock.
         guard let count = UInt8(exactly: step.pointee.countIndex), !bucket.needsStamp,
-            let system = clock.systemClock
+            !clock.isManual
         else { return }
         head.pointee.isSingleBucket = true
         head.pointee.countIndex = count
@@ -241,6 +253,27 @@ extension SegmentStore {
         head.pointee.interval = bucket.interval
         head.pointee.tolerance = bucket.tolerance
         head.pointee.shared = step.pointee.notes.takeUnretainedValue().shared.address
-        head.pointee.clock = system
+        head.pointee.isPlainBucket = count <= 1
+    }
+
+    /// Whether `acquireAtOnce` serves the plan: few limits, windows and one concurrency limit with
+    /// few slots, of counts that are not extra.
+    private func isServedAtOnce(_ plan: ChargePlanReference) -> Bool {
+        let count = plan.stepCount
+        guard !clock.isManual, count >= 1, count <= ChargePlanReference.maximumAtOnce else {
+            return false
+        }
+        return (0..<count).allSatisfy { index in
+            let step = plan.step(index)
+            guard step.pointee.countIndex <= Count.concurrency.index else { return false }
+            switch step.pointee.kind {
+            case .rolling: return true
+            case .calendar: return step.pointee.calendar != nil
+            case .concurrency:
+                return index == 0 && step.pointee.capacity <= 16
+                    && step.pointee.parameters.2 == 0
+            case .bucket, .slots, .parameters: return false
+            }
+        }
     }
 }

@@ -25,6 +25,7 @@ package final class SegmentStore: Store {
         var unit: CalendarUnit
     }
 
+    let planMemory = PlanMemory()
     private let tables = ForkableLock(Tables(), rank: .notes)
     private let loading = ForkableLock((), rank: .load)
 
