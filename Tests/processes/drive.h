@@ -4,6 +4,7 @@
 #define DRIVE_H
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -36,11 +37,12 @@ static inline int64_t monotonic_ns(void) {
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+/* A caller's pause: the call that it makes, or the time until it asks again. */
 static inline void pause_ns(int64_t nanoseconds) {
     struct timespec span;
     span.tv_sec = nanoseconds / 1000000000;
     span.tv_nsec = nanoseconds % 1000000000;
-    nanosleep(&span, NULL);
+    ppoll(NULL, 0, &span, NULL);
 }
 
 /* xorshift64 (Marsaglia 2003). */

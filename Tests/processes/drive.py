@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import time
 from typing import Optional
 
@@ -16,6 +17,11 @@ _LEASE_EXPIRED = 402
 _MASK = (1 << 64) - 1
 
 monotonic_ns = time.monotonic_ns
+
+
+def pause(nanoseconds: int) -> None:
+    """A caller's pause: the call that it makes, or the time until it asks again."""
+    select.select([], [], [], nanoseconds / 1e9)
 
 
 class _Held:
@@ -81,7 +87,7 @@ class _Drive:
         except admission.AdmissionError as failure:
             words[d.MARK] = 0
             self.note_error(failure)
-            time.sleep(0.001)
+            pause(1_000_000)
             return
         words[d.MARK] = 0
         words[d.OPERATIONS] += 1
@@ -102,7 +108,7 @@ class _Drive:
         self.cost = self.next_cost()
         if words[d.HOLD_NS]:
             is_ramp = monotonic_ns() - words[d.STARTED_NS] < words[d.RAMP_NS]
-            time.sleep(words[d.RAMP_HOLD_NS if is_ramp else d.HOLD_NS] / 1e9)
+            pause(words[d.RAMP_HOLD_NS if is_ramp else d.HOLD_NS])
 
     def refused(self, decision: admission.Decision, called: int) -> None:
         words = self.words
@@ -121,7 +127,7 @@ class _Drive:
             words[d.MARK] = 0
             words[d.OPERATIONS] += 1
         if words[d.POLL_NS]:
-            time.sleep(words[d.POLL_NS] / 1e9)
+            pause(words[d.POLL_NS])
 
     def end(self, choice: int) -> None:
         words = self.words

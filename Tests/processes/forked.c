@@ -7,6 +7,7 @@
 #define _GNU_SOURCE
 #include "../c/check.h"
 
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -69,7 +70,7 @@ static int renews(int index) {
     (void)index;
     EXPECT(admission_try_acquire(gate, NULL, &decision) == ADMISSION_OK);
     EXPECT(decision.outcome == ADMISSION_ADMITTED);
-    while (now_ns() < until) usleep(20000);
+    while (now_ns() < until) poll(NULL, 0, 20);
     EXPECT(admission_permit_abandon(limiter, decision.permit) == ADMISSION_OK);
     return 0;
 }
@@ -151,7 +152,7 @@ int main(int argc, char **argv) {
         if (decision.outcome == ADMISSION_ADMITTED)
             permits[held++] = decision.permit;
         else
-            usleep(2000);
+            poll(NULL, 0, 2);
     }
     printf("forked: what dead children held was back after %d ms\n",
            (int)((now_ns() - begun) / 1000000));

@@ -81,7 +81,7 @@ class Suite:
 
 
 class Answer:
-    """One line of a worker: ``ok``, ``admitted …``, ``rejected …``, ``status …``, ``error …``, ``json …``."""
+    """One line of a worker, as README.md lists them."""
 
     def __init__(self, line: str) -> None:
         self.line = line

@@ -75,8 +75,9 @@ func monotonicNanoseconds() -> Int64 {
     return Int64(now.tv_sec) * 1_000_000_000 + Int64(now.tv_nsec)
 }
 
+/// A caller's pause: the call that it makes, or the time until it asks again.
 func pause(nanoseconds: Int64) {
-    var span = timespec(
-        tv_sec: Int(nanoseconds / 1_000_000_000), tv_nsec: Int(nanoseconds % 1_000_000_000))
-    nanosleep(&span, nil)
+    var span = timeval(
+        tv_sec: Int(nanoseconds / 1_000_000_000), tv_usec: Int(nanoseconds % 1_000_000_000 / 1_000))
+    select(0, nil, nil, nil, &span)
 }

@@ -83,7 +83,9 @@ struct Worker {
     }
 
     private func drive(_ name: String, _ path: String) -> String {
-        guard let gate = gates[name], let log = DriveLog(path: path) else { return "error refused no log" }
+        guard let gate = gates[name], let log = DriveLog(path: path) else {
+            return "error refused no log"
+        }
         var drive = Drive(gate: gate, log: log)
         drive.run()
         return "ok"
