@@ -80,6 +80,8 @@ package struct RollingWindow: Sendable, Hashable {
 extension RollingWindow {
     /// Bits of an epoch that a word keeps.
     package static let epochMask: UInt64 = (1 << 22) - 1
+    /// The newest epoch that any clock reaches: `slot` is exact up to here.
+    package static let largestEpoch: UInt64 = (1 << 57) - 1
     /// The largest count a cell holds; more saturates.
     package static let largestCount: UInt64 = (1 << 41) - 2
     /// The largest sum a base holds.

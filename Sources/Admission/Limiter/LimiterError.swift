@@ -81,6 +81,8 @@ public struct LimiterError: Error, Sendable, CustomStringConvertible {
         public static let storeReplaced = Code(610, "store_replaced")
         /// As many processes hold leases as the store has room for.
         public static let ownerTableFull = Code(611, "owner_table_full")
+        /// A reset that was not forced, of a store that live processes use.
+        public static let storeInUse = Code(612, "store_in_use")
         /// `advance` or `setTime` on a limiter that runs on the system's clock.
         public static let notManualClock = Code(700, "not_manual_clock")
         /// `advance` by less than 0.
@@ -103,7 +105,7 @@ public struct LimiterError: Error, Sendable, CustomStringConvertible {
             storeUnavailable,
             storeForeign, storeVersion, storeCorrupted, storeFull, storeNotPermitted,
             networkFileSystem, otherTimeNamespace, clockMismatch, storeReplaced, ownerTableFull,
-            notManualClock, clockBackwards, invalidHandle, internalError,
+            storeInUse, notManualClock, clockBackwards, invalidHandle, internalError,
         ]
     }
 

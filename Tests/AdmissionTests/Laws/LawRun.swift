@@ -172,6 +172,8 @@ struct LawRun {
         open = []
         for gate in gates { try explain(gate) }
         let snapshot = limiter.snapshot()
+        let report = limiter.core.store.segment.check()
+        if !report.isSound || !report.notes.isEmpty { throw fault(report.json) }
         if snapshot.permitsOpen != 0 { throw fault("\(snapshot.permitsOpen) permits still open") }
     }
 }

@@ -52,6 +52,7 @@ import Testing
                 #"{"name": "a", "count": "requests", "rate": "\#(units)/s", "burst": \#(burst)}"#)
             let gate = try limiter.gate(["k": "v"])
             let (admitted, asked) = Self.hammer(gate, times: Race.count(20_000))
+            #expect(limiter.core.store.segment.check().isSound)
             let most = RaceBounds.mostAboveRate(admitted, units: units, period: 1_000_000_000)
             #expect(most <= Int128(burst) * 1_000_000_000)
             // The oracle of the same bucket, asked at the same instants.

@@ -19,12 +19,19 @@ struct BucketStamp {
         now &- Int64(bitPattern: word.load()) > bucket.stampNanoseconds
     }
 
+    /// Whether the bucket has refilled since: a charge lies at most an eighth of a cycle behind the
+    /// stamp and puts the TAT at most a quarter ahead of itself.
+    func isAncient(_ bucket: TokenBucket, now: Int64) -> Bool {
+        now &- Int64(bitPattern: word.load()) > 3 * bucket.stampNanoseconds
+    }
+
     /// Renews an old stamp, and the word with it.
     @inline(never)
     func renew(_ bucket: TokenBucket, now: Int64, tag: UInt64) {
         let state = SharedWord(record, at: KeyRecord.state)
         while isOld(bucket, now: now) {
-            let age = now &- Int64(bitPattern: word.load())
+            let stamp = word.load()
+            let age = now &- Int64(bitPattern: stamp)
             let seen = state.load()
             guard SharedWord(record, at: KeyRecord.tag).load() == tag, seen != TokenBucket.retired
             else { return }
@@ -33,7 +40,12 @@ struct BucketStamp {
             let isFull =
                 age > 3 * bucket.stampNanoseconds || bucket.lead(of: seen, now: now) == 0
             if isFull && !state.swap(seen, bucket.fresh(now: now, parity: seen & 1)) { continue }
-            word.raise(UInt64(bitPattern: now))
+            // Swapped where it is no instant, which a maximum would never leave behind.
+            if stamp >> 63 == 0 {
+                word.raise(UInt64(bitPattern: now))
+            } else {
+                _ = word.swap(stamp, UInt64(bitPattern: now))
+            }
         }
     }
 }

@@ -148,7 +148,14 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
     @inline(never)
     func turn(to epoch: UInt64) -> UInt64? {
         let segment = pointee.notes.takeUnretainedValue().definition.segment
-        return RollingCells(record: pointee.record).turn(rolling.pointee, to: epoch, in: segment)
+        return RollingCells(record: pointee.record).turn(
+            rolling.pointee, to: epoch, horizon: horizon, in: segment)
+    }
+
+    /// How far anybody's clock may have come, by the clock as it is read now.
+    var horizon: RollingHorizon {
+        let notes = pointee.notes.takeUnretainedValue()
+        return RollingHorizon(rolling.pointee, now: notes.clock.now(), damages: notes.damages)
     }
 
     @inline(__always)
@@ -258,7 +265,8 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
         let definition = pointee.notes.takeUnretainedValue().definition
         let capacity = definition.parameters().current.values[0]
         let full = CalendarWindow.word(
-            number: window.number, count: UInt64(bitPattern: capacity))
+            number: window.number,
+            count: Swift.min(UInt64(Swift.max(0, capacity)), CalendarWindow.largestCount))
         if state.swap(word, full) {
             pointee.notes.takeUnretainedValue().damages.value.wrappingAdd(1, ordering: .relaxed)
         }

@@ -15,6 +15,8 @@ enum KeyRecord {
     static let link = 16
     static let hashAndLength = 24
     static let body = 32
+    /// Bytes that every record has.
+    static let smallest = 32
 
     /// Rolling: the newest epoch that a turn reached, full width. Bucket: a steady instant since
     /// which it was touched, see `BucketStamp`.
@@ -67,7 +69,6 @@ enum KeyLink {
     static func offset(_ link: UInt64) -> Int { Int(link & 0xffff_ffff) * 16 }
     static func isMarked(_ link: UInt64) -> Bool { link & markBit != 0 }
     static func marking(_ link: UInt64) -> UInt64 { link | markBit }
-    static func unmarking(_ link: UInt64) -> UInt64 { link & ~markBit }
 
     /// Whether the record with this tag is the one that the link was made for.
     static func matches(_ link: UInt64, tag: UInt64) -> Bool {

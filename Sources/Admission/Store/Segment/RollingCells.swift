@@ -34,15 +34,30 @@ struct RollingCells {
 
     /// Brings the key to an epoch, or finds it at a newer one.
     ///
+    /// - Parameters:
+    ///   - epoch: that of the caller's instant.
+    ///   - horizon: how far anybody's clock may have come. Words that lead beyond it are damage: the
+    ///     key begins anew, full.
     /// - Returns: the epoch in force, at least `epoch`; nil when the key was retired.
     @inline(never)
-    func turn(_ window: RollingWindow, to epoch: UInt64, in segment: Segment) -> UInt64? {
+    func turn(
+        _ window: RollingWindow, to epoch: UInt64, horizon: RollingHorizon = RollingHorizon(),
+        in segment: Segment
+    ) -> UInt64? {
+        let latest = max(epoch, horizon.latest)
         var wanted = epoch
+        var rounds = 0
         while true {
             let base = self.base.load()
             guard base != Self.retiredBase else { return nil }
             let stamp = self.stamp.load()
             var target = max(wanted, stamp)
+            rounds += 1
+            if target > latest || rounds > Self.mostRounds {
+                mend(window, at: max(epoch, horizon.present), horizon)
+                (wanted, rounds) = (epoch, 0)
+                continue
+            }
             if target == stamp, RollingWindow.carries(base, epoch: target) {
                 let word = cell(window.slot(ofEpoch: target)).load()
                 if RollingWindow.isRetired(cell: word) { return finishRetirement() }
@@ -51,6 +66,10 @@ struct RollingCells {
                     // Somebody whose clock has reached the next epoch began to turn.
                     target += 1
                     segment.turnsHelped.increment()
+                    guard target <= latest else {
+                        wanted = target
+                        continue
+                    }
                 }
             }
             switch attempt(window, from: base, stamp: stamp, to: target, in: segment) {
@@ -61,6 +80,10 @@ struct RollingCells {
             }
         }
     }
+
+    /// Rounds of one turn: each meets another turn, or takes the next epoch for which a newer cell
+    /// has passed.
+    private static let mostRounds = 1 << 14
 
     private enum Attempt {
         case done, retired, overtaken
@@ -139,7 +162,7 @@ struct RollingCells {
     }
 
     /// Makes `base` final too, for a key whose current cell is retired.
-    private func finishRetirement() -> UInt64? {
+    func finishRetirement() -> UInt64? {
         while true {
             let base = self.base.load()
             if base == Self.retiredBase || self.base.swap(base, Self.retiredBase) { return nil }
@@ -150,17 +173,26 @@ struct RollingCells {
 /// What settlement and reclaiming do.
 extension RollingCells {
     /// Gives units back to the cell that they were charged to, while it still counts.
-    func refund(_ window: RollingWindow, epoch: UInt64, amount: UInt64, in segment: Segment) {
+    ///
+    /// - Parameters:
+    ///   - tag: that of the key for which they were charged; nil: whichever is there. Read behind
+    ///     the cell: see `Segment.renewTag`.
+    ///   - horizon: as for `turn`; nothing is given back beyond it.
+    func refund(
+        _ window: RollingWindow, epoch: UInt64, amount: UInt64, tag: UInt64? = nil,
+        horizon: RollingHorizon = RollingHorizon(), in segment: Segment
+    ) {
         let cell = cell(window.slot(ofEpoch: epoch))
         while true {
             // Noted before the cell is touched: see below.
             let base = self.base.load()
             let stamp = self.stamp.load()
-            guard base != Self.retiredBase, stamp >= epoch,
+            guard base != Self.retiredBase, stamp >= epoch, stamp <= horizon.latest,
                 stamp - epoch <= UInt64(window.cells)
             else { return }
             let word = cell.load()
-            guard RollingWindow.carries(word, epoch: epoch), !RollingWindow.isRetired(cell: word)
+            guard RollingWindow.carries(word, epoch: epoch), !RollingWindow.isRetired(cell: word),
+                tag == nil || SharedWord(record, at: KeyRecord.tag).load() == tag
             else { return }
             let count = RollingWindow.count(ofCell: word)
             let back = min(amount, count)
@@ -175,7 +207,10 @@ extension RollingCells {
             // to hold the count that is taken from it.
             if !RollingWindow.carries(base, epoch: stamp) || stamp == epoch {
                 segment.turnsHelped.increment()
-                guard turn(window, to: max(stamp, epoch + 1), in: segment) != nil else { return }
+                let next = max(stamp, epoch &+ 1)
+                guard next <= horizon.latest,
+                    turn(window, to: next, horizon: horizon, in: segment) != nil
+                else { return }
                 continue
             }
             guard cell.swap(word, reduced) else {
@@ -189,18 +224,20 @@ extension RollingCells {
             {
                 return
             }
-            return recount(window, in: segment)
+            return recount(window, horizon, in: segment)
         }
     }
 
     /// Computes `base` anew from the sealed cells, after it moved under a refund.
-    private func recount(_ window: RollingWindow, in segment: Segment) {
+    func recount(_ window: RollingWindow, _ horizon: RollingHorizon, in segment: Segment) {
         recounting: while true {
             let base = self.base.load()
             let stamp = self.stamp.load()
-            guard base != Self.retiredBase else { return }
+            guard base != Self.retiredBase, stamp <= horizon.latest,
+                stamp > UInt64(window.cells)
+            else { return }
             guard RollingWindow.carries(base, epoch: stamp) else {
-                guard turn(window, to: stamp, in: segment) != nil else { return }
+                guard turn(window, to: stamp, horizon: horizon, in: segment) != nil else { return }
                 continue
             }
             var sum: UInt64 = 0
@@ -212,7 +249,9 @@ extension RollingCells {
                 } else if RollingWindow.isLater(word, than: epoch) {
                     // What counted here is out of sight: finish the turn that has put it there.
                     let passed = epoch + UInt64(window.cells) + 1
-                    guard turn(window, to: passed, in: segment) != nil else { return }
+                    guard passed <= horizon.latest,
+                        turn(window, to: passed, horizon: horizon, in: segment) != nil
+                    else { return }
                     continue recounting
                 }
             }
@@ -224,94 +263,4 @@ extension RollingCells {
             segment.retries.increment()
         }
     }
-
-    /// What counts at an instant, without changing anything.
-    ///
-    /// - Parameters:
-    ///   - limit: what must not be exceeded, for `retryAfterNanoseconds`.
-    ///   - amount: units that the caller wants.
-    ///   - isDetailed: also tell when nothing will count any more.
-    /// - Complexity: three loads where the key is at the instant's epoch and the amount fits, else
-    ///   two walks over the ring; no allocation.
-    func view(
-        _ window: RollingWindow, now: Int64, limit: Int64, amount: Int64, isDetailed: Bool
-    ) -> RollingView {
-        while true {
-            let stamp = self.stamp.load()
-            let now = max(now, window.start(ofEpoch: stamp))
-            let epoch = max(window.epoch(at: now), stamp)
-            var view = RollingView(now: now)
-            guard epoch - stamp <= UInt64(window.cells) else { return view }
-            if !isDetailed, epoch == stamp, let used = current(window, epoch) {
-                view.used = used
-                if used.addingSaturated(amount) <= limit { return view }
-            }
-            let oldest = epoch - UInt64(window.cells)
-            view.used = 0
-            for epoch in oldest...stamp { view.used &+= count(window, epoch) }
-            var left = view.used
-            for epoch in oldest...stamp {
-                let count = count(window, epoch)
-                guard count > 0 else { continue }
-                let after = window.start(ofEpoch: epoch + UInt64(window.cells) + 1) - now
-                if left.addingSaturated(amount) > limit { view.retryAfterNanoseconds = after }
-                left &-= count
-                view.fullAgainNanoseconds = after
-            }
-            if self.stamp.load() == stamp { return view }
-        }
-    }
-
-    /// What counts in the key's own epoch; nil while a turn is under way.
-    private func current(_ window: RollingWindow, _ epoch: UInt64) -> Int64? {
-        let base = base.load()
-        let word = cell(window.slot(ofEpoch: epoch)).load()
-        guard base != Self.retiredBase, RollingWindow.carries(base, epoch: epoch),
-            RollingWindow.carries(word, epoch: epoch), !RollingWindow.isSealed(cell: word)
-        else { return nil }
-        return Int64(RollingWindow.sum(ofBase: base) &+ RollingWindow.count(ofCell: word))
-    }
-
-    private func count(_ window: RollingWindow, _ epoch: UInt64) -> Int64 {
-        let word = cell(window.slot(ofEpoch: epoch)).load()
-        guard RollingWindow.carries(word, epoch: epoch), !RollingWindow.isRetired(cell: word)
-        else { return 0 }
-        return Int64(RollingWindow.count(ofCell: word))
-    }
-
-    /// Retires the key when nobody could tell it from a fresh one.
-    ///
-    /// Nothing may count any more and the current cell must be older than now's epoch, so that a
-    /// record made anew in this space never holds the word that a stale reader expects.
-    func retireIfIdle(_ window: RollingWindow, now: Int64) -> Bool {
-        let base = self.base.load()
-        if base == Self.retiredBase { return true }
-        let stamp = self.stamp.load()
-        guard stamp < window.epoch(at: now), RollingWindow.carries(base, epoch: stamp) else {
-            return false
-        }
-        let cell = cell(window.slot(ofEpoch: stamp))
-        let word = cell.load()
-        guard RollingWindow.carries(word, epoch: stamp) else { return false }
-        if !RollingWindow.isRetired(cell: word) {
-            guard !RollingWindow.isSealed(cell: word),
-                view(window, now: now, limit: 0, amount: 0, isDetailed: true).used == 0,
-                cell.swap(word, RollingWindow.retiredCell(epoch: stamp))
-            else { return false }
-        }
-        _ = finishRetirement()
-        return true
-    }
-}
-
-/// What a rolling window counts at an instant.
-struct RollingView {
-    /// The caller's instant, raised to the start of the newest cell.
-    var now: Int64
-    /// Units that count.
-    var used: Int64 = 0
-    /// Nanoseconds until the amount asked for fits; 0 when it does now.
-    var retryAfterNanoseconds: Int64 = 0
-    /// Nanoseconds until nothing counts.
-    var fullAgainNanoseconds: Int64 = 0
 }

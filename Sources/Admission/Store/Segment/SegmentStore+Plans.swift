@@ -80,16 +80,11 @@ extension SegmentStore {
         }
         do throws(StoreError) {
             let key = try key(notes, text: text, cell: cell)
-            if notes.definition.kind == .concurrency,
-                LeaseArray(segment, at: key.offset).first.offset == 0
-            {
-                throw StoreError.corrupted(
-                    path: url, what: "a concurrency key has no slots")
-            }
             // A key that was published while a load passed by is not under its parameters yet.
             if notes.definition.kind == .bucket {
                 _ = segment.convertBucket(key, of: notes.definition)
             }
+            try check(key, of: notes.definition)
             if !notes.wasMatched.load(ordering: .relaxed) {
                 notes.wasMatched.store(true, ordering: .relaxed)
             }
@@ -98,6 +93,23 @@ extension SegmentStore {
         } catch {
             throw .store(error)
         }
+    }
+
+    /// Looks at everything that decisions on a key follow; they look no more.
+    private func check(_ key: KeyReference, of definition: Definition) throws(StoreError) {
+        let parameters = definition.parameters().current
+        guard parameters.isPlausible(definition.kind),
+            definition.kind != .rolling || parameters.rolling.ringCount == definition.ringCount
+        else {
+            throw segment.corrupted("parameters of the definition at byte \(definition.offset)")
+        }
+        guard definition.kind == .concurrency else { return }
+        guard segment.hasSoundBlocks(key.offset) else {
+            throw segment.corrupted("slots of the key at byte \(key.offset)")
+        }
+        let leases = LeaseArray(segment, at: key.offset)
+        // Somebody began to retire it and died: it is open again, or gone and found anew.
+        if !LeaseArray.isOpen(leases.state.load()) { _ = leases.retireIfIdle(now: clock.now()) }
     }
 
     /// The key's record; where the table is full, idle keys are reclaimed first.
@@ -109,7 +121,8 @@ extension SegmentStore {
         } catch {
             switch error {
             case .keyTableFull, .arenaFull:
-                guard reclaim() > 0 else { throw error }
+                // The count of keys may have been mended, too.
+                guard reclaim() > 0 || keyCount < keyCapacity else { throw error }
                 return try findOrCreate(notes, text: text, cell: cell)
             default: throw error
             }

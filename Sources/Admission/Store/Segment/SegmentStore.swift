@@ -157,6 +157,7 @@ package final class SegmentStore: Store {
             segment.finishRetirement(key.offset, tag: key.tag)
             reclaimed += 1
         }
+        segment.recountKeys()
         return reclaimed
     }
 
@@ -164,7 +165,11 @@ package final class SegmentStore: Store {
         _ key: KeyReference, _ definition: Definition, now: Int64, wall: Int64
     ) -> Bool {
         let record = segment.base + key.offset
-        let values = definition.parameters().current.values
+        // Who began to remove it died.
+        if segment.isRetired(key.offset, kind: definition.kind) { return true }
+        let parameters = definition.parameters().current
+        guard parameters.isPlausible(definition.kind) else { return false }
+        let values = parameters.values
         switch definition.kind {
         case .bucket:
             guard let (bucket, _) = segment.convertBucket(key, of: definition) else { return false }
@@ -180,6 +185,7 @@ package final class SegmentStore: Store {
             return RollingCells(record: record).retireIfIdle(window, now: now)
         case .calendar: return retireCalendarIfIdle(key, definition, wall: wall)
         case .concurrency:
+            guard segment.hasSoundBlocks(key.offset) else { return false }
             return LeaseArray(segment, at: key.offset).retireIfIdle(now: now)
         case .slots, .parameters: return false
         }
@@ -231,7 +237,7 @@ extension Segment {
         while true {
             let (number, parameters) = definition.parameters()
             let word = state.load()
-            guard self.word(key.offset + KeyRecord.tag).load() == key.tag,
+            guard Self.isSameLife(self.word(key.offset + KeyRecord.tag).load(), key.tag),
                 word != TokenBucket.retired
             else { return nil }
             let bucket = parameters.bucket

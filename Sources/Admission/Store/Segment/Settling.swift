@@ -21,7 +21,8 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
         case .rolling:
             guard isCurrent else { return }
             RollingCells(record: pointee.record).refund(
-                rolling.pointee, epoch: place, amount: UInt64(amount), in: definition.segment)
+                rolling.pointee, epoch: place, amount: UInt64(amount), tag: pointee.tag,
+                horizon: horizon, in: definition.segment)
         case .calendar:
             while true {
                 let word = state.load()
@@ -167,7 +168,8 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
         case .rolling: return viewRolling(amount, &moment, isDetailed: isDetailed)
         case .calendar: return viewCalendar(amount, &moment)
         case .concurrency:
-            guard isCurrent else { return nil }
+            // One that is being retired takes no claims: the plan is made anew, which finishes that.
+            guard isCurrent, LeaseArray.isOpen(leases.state.load()) else { return nil }
             let live = leases.liveCount(now: moment.now)
             let left = Swift.max(0, pointee.capacity &- live)
             let verdict = Verdict(left > 0 ? .none : .concurrency, remaining: left)
@@ -181,6 +183,11 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
     ) -> View? {
         let cells = RollingCells(record: pointee.record)
         guard cells.base.load() != RollingCells.retiredBase else { return nil }
+        // A newer epoch than the caller's is another caller's, or damage.
+        if _slowPath(cells.stamp.load() > rolling.pointee.epoch(at: moment.now)) {
+            guard isCurrent else { return nil }
+            cells.mendIfDamaged(rolling.pointee, horizon)
+        }
         let seen = cells.view(
             rolling.pointee, now: moment.now, limit: pointee.capacity, amount: amount,
             isDetailed: isDetailed)

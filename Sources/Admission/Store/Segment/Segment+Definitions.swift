@@ -1,0 +1,102 @@
+/// Definitions as offsets lead to them: from tags, from the list, and from keys.
+extension Segment {
+    /// Where a definition's parts lie, in bytes from its start; see `Definition`.
+    enum DefinitionRecord {
+        static let next = 0
+        static let kindAndLength = 8
+        static let hash = 24
+        static let identity = 160
+    }
+
+    /// Definitions that a walk over their list meets at most: a document has 64 limits for each of
+    /// 100,000 policies, and they are never removed.
+    static var maximumDefinitions: Int { 1 << 24 }
+
+    /// The definition at an offset that a tag named; nil where there is none.
+    ///
+    /// Its identity is compared with its hash, so that what lies there is a definition or a fault
+    /// that was made by design.
+    package func definition(at offset: Int) -> Definition? {
+        guard identity(ofDefinitionAt: offset) != nil else { return nil }
+        let code = word(offset + DefinitionRecord.kindAndLength).load() >> 32
+        guard let kind = LimitKindCode(rawValue: UInt8(truncatingIfNeeded: code)),
+            kind != .slots, kind != .parameters
+        else { return nil }
+        return Definition(segment: self, offset: offset, kind: kind)
+    }
+
+    /// The identity's bytes; nil where there is no definition.
+    package func identity(ofDefinitionAt offset: Int) -> UnsafeRawBufferPointer? {
+        guard contains(offset, DefinitionRecord.identity) else { return nil }
+        let length = Int(word(offset + DefinitionRecord.kindAndLength).load() & 0xffff_ffff)
+        guard contains(offset, DefinitionRecord.identity + length) else { return nil }
+        let bytes = UnsafeRawBufferPointer(
+            start: base + offset + DefinitionRecord.identity, count: length)
+        guard FNV.hash(bytes) == word(offset + DefinitionRecord.hash).load() else { return nil }
+        return bytes
+    }
+
+    /// Offsets of the definitions, newest first; as far as their list leads where it is not sound.
+    func definitionOffsets() -> (offsets: [Int], isSound: Bool) {
+        var offsets: [Int] = []
+        var seen: Set<Int> = []
+        var link = word(Header.definitions).load()
+        while link != 0 {
+            let offset = Int(link & 0xffff_ffff) * 16
+            guard link >> 32 == 0, contains(offset, DefinitionRecord.identity),
+                seen.insert(offset).inserted, offsets.count < Self.maximumDefinitions
+            else { return (offsets, false) }
+            offsets.append(offset)
+            link = word(offset + DefinitionRecord.next).load()
+        }
+        return (offsets, true)
+    }
+}
+
+/// Slot blocks of a concurrency key, as anyone may read them who does not trust them.
+extension Segment {
+    /// Whether every block of a concurrency key lies in the segment and the list of them ends.
+    func hasSoundBlocks(_ record: Int) -> Bool { blocks(of: record).isSound }
+
+    /// The blocks as far as their list leads.
+    func blocks(of record: Int) -> (blocks: [LeaseBlock], isSound: Bool) {
+        let link = word(record + KeyRecord.firstBlock).load()
+        let offset = Int(link & 0xffff_ffff) * 16
+        guard link >> 32 == 0, contains(offset, KeyRecord.body),
+            let first = leaseBlock(at: offset)
+        else { return ([], false) }
+        var blocks: [LeaseBlock] = []
+        let isSound = LeaseBlock.forEach(from: first, base: base, size: size) { blocks.append($0) }
+        return (blocks, isSound)
+    }
+}
+
+extension Definition.Parameters {
+    /// Whether algorithms can work with these values: what a document may say, or nearly so.
+    func isPlausible(_ kind: LimitKindCode) -> Bool {
+        let units: ClosedRange<Int64> = 1...1 << 41 - 2
+        switch kind {
+        case .bucket:
+            return units.contains(values[0]) && values[1] >= 1 && units.contains(values[2])
+        case .rolling:
+            return units.contains(values[0]) && (1...1 << 60).contains(values[1])
+                && (0...values[1]).contains(values[2])
+        case .calendar:
+            return units.contains(values[0]) && (1...6).contains(values[1])
+                && (0...1 << 60).contains(values[2])
+        case .concurrency:
+            return (1...1 << 24).contains(values[0]) && (1...1 << 60).contains(values[1])
+                && (1...1 << 60).contains(values[2])
+        case .slots, .parameters: return false
+        }
+    }
+
+    /// Burst or limit.
+    func capacity(_ kind: LimitKindCode) -> Int64 { kind == .bucket ? values[2] : values[0] }
+
+    /// The window of a rolling limit.
+    var rolling: RollingWindow {
+        RollingWindow(
+            limit: values[0], windowNanoseconds: values[1], guardNanoseconds: values[2])
+    }
+}
