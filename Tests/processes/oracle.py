@@ -39,9 +39,8 @@ class Run(NamedTuple):
         return sum(attempt.units for attempt in self.attempts)
 
 
-def read(logs: Sequence[Union[DriveLog, Frozen]], until: Sequence[int] = ()) -> Run:
-    """Puts logs together. ``until``: for each, the instant to which its open permits were surely
-    held (a killed worker's: when the signal was sent); without it they are not counted as held."""
+def read(logs: Sequence[Union[DriveLog, Frozen]]) -> Run:
+    """Puts logs together. A permit whose end is not in its log is not counted as held."""
     attempts: list[Attempt] = []
     held: list[tuple[int, int]] = []
     grants = []
@@ -59,8 +58,6 @@ def read(logs: Sequence[Union[DriveLog, Frozen]], until: Sequence[int] = ()) -> 
                 units = record.cost - (end.at if end else 0)
                 if end is not None:
                     held.append((record.returned, end.called))
-                elif until and until[worker] > record.returned:
-                    held.append((record.returned, until[worker]))
             attempts.append(
                 Attempt(
                     record.at, record.at_unix, record.cost, units,
