@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import datetime
 import os
-import shutil
 import signal
 import stat
 import subprocess
@@ -98,10 +97,7 @@ def taken_away(suite: Suite, how: str) -> None:
         policy = place.policy(requests(100))
         workers = [place.opened(language, policy, "g project=acme") for language in LANGUAGES]
         if how == "replaced":
-            with Place() as other:
-                maker = other.opened("c", policy, "g project=acme")
-                maker.quit()
-                shutil.copy(other.store, f"{place.store}.next")
+            place.worker("c").open(f"{place.url}.next", policy).quit()
             since = time.monotonic()
             os.rename(f"{place.store}.next", place.store)
         else:
