@@ -28,6 +28,7 @@ BIN_NS = MILLISECOND
 LIMIT = 120_000  # input tokens in a window: reached about half of the time
 RATE, BURST = 800_000, 20_000
 SHARED, OWN = 16, 4
+LARGEST = 100  # input tokens of one call
 MOST_SECONDS = 1_500 if IS_SOAK else 100
 RING = 1_024
 
@@ -98,7 +99,7 @@ class Killing:
         path = f"{self.place.folder}/log-{self.made}"
         log = DriveLog.make(
             path, capacity=RING, bins=len(self.bins), bin_ns=BIN_NS, origin_ns=self.origin,
-            seed=SEED + 104_729 * self.made, for_ns=MOST_SECONDS * SECOND, most=OWN, largest=100,
+            seed=SEED + 104_729 * self.made, for_ns=MOST_SECONDS * SECOND, most=OWN, largest=LARGEST,
             mixed_ends=1, renews=1,
         )
         self.made += 1
@@ -211,7 +212,11 @@ def report(suite: Suite, killing: Killing) -> None:
     suite.check("at most the limit in every window, the dead's units counted", fullest <= LIMIT,
                 f"{fullest} of {LIMIT}")
     level = oracle.highest_bin_level(killing.bins, RATE * BIN_NS // SECOND)
-    suite.check("over every span at most burst + rate x span", level <= BURST, f"{level} of {BURST}")
+    # A bin is net of what came back later. To a bucket it comes back when it does, not when it was
+    # charged: in a span that began in between, that much more may be admitted.
+    most = BURST + SHARED * LARGEST
+    suite.check("over every span at most burst + rate x span + what was given back in it",
+                level <= most, f"{level} of {BURST} + {SHARED * LARGEST}")
 
 
 def run(suite: Suite) -> None:
