@@ -66,7 +66,8 @@ public enum StoreReset {
         guard force || live == 0 else {
             let processes = live == 1 ? "1 live process" : "\(live) live processes"
             throw LimiterError(
-                .storeInUse, "\(name) is used by \(processes); force a reset, or end them")
+                .storeInUse,
+                "\(segment.path ?? name) is used by \(processes); force a reset, or end them")
         }
         var report = segment.reset(clock: clock, keepingLeasesOfLiveOwners: true)
         report.leasesFreed += reclaimed

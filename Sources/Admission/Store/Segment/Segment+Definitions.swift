@@ -91,9 +91,6 @@ extension Definition.Parameters {
         }
     }
 
-    /// Burst or limit.
-    func capacity(_ kind: LimitKindCode) -> Int64 { kind == .bucket ? values[2] : values[0] }
-
     /// The window of a rolling limit.
     var rolling: RollingWindow {
         RollingWindow(
