@@ -209,6 +209,7 @@ typedef int32_t admission_status;
 #define ADMISSION_E_CLOCK_MISMATCH 609       /* made for a manual clock, opened on the system's, or reverse */
 #define ADMISSION_E_STORE_REPLACED 610       /* the file was deleted or replaced: open the limiter anew */
 #define ADMISSION_E_OWNER_TABLE_FULL 611     /* 4,095 processes use the store */
+#define ADMISSION_E_STORE_IN_USE 612         /* live processes use the store: a reset must be forced */
 
 /* Clocks: 700 to 799. */
 #define ADMISSION_E_NOT_MANUAL_CLOCK 700 /* advance or set_time on the system clock */

@@ -67,6 +67,7 @@ private func statusName(_ status: Int32) -> StaticString {
     case ADMISSION_E_CLOCK_MISMATCH: "clock_mismatch"
     case ADMISSION_E_STORE_REPLACED: "store_replaced"
     case ADMISSION_E_OWNER_TABLE_FULL: "owner_table_full"
+    case ADMISSION_E_STORE_IN_USE: "store_in_use"
     case ADMISSION_E_NOT_MANUAL_CLOCK: "not_manual_clock"
     case ADMISSION_E_CLOCK_BACKWARDS: "clock_backwards"
     case ADMISSION_E_INTERNAL: "internal"

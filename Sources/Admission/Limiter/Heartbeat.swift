@@ -43,6 +43,7 @@ final class Heartbeat: Sendable {
 
     /// Begins to beat for a limiter. Called with its first lease in a process, or its opening.
     func add(_ core: LimiterCore, identity: UInt64) {
+        SecondHook.set { Heartbeat.shared.revive() }
         let beat = core.beatNanoseconds()
         members.withLock { members in
             let tag = Self.tag(core)

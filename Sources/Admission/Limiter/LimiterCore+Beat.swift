@@ -13,6 +13,8 @@ extension LimiterCore {
     ///   - now: steady nanoseconds.
     ///   - renews: also renew the leases of open permits.
     func beat(now: Int64, renews: Bool) {
+        // First: of a file that was cut, what follows would touch pages that are gone.
+        guard checkFile() else { return }
         if renews { renewAll(now: now, until: now) }
         keepOwner(now: now)
         // Half a beat: of many processes one looks, and each death is found within a beat. Time that
@@ -21,7 +23,6 @@ extension LimiterCore {
         store.segment.reclaimDead(now: now, ifUnseenFor: interval)
         reportDeaths()
         stampTimes(now: now)
-        checkFile()
         pollPolicy()
     }
 
@@ -63,9 +64,10 @@ extension LimiterCore {
     private func stampTimes(now: Int64) { store.stampTimes() }
 
     /// Sees whether the store's path still names its file. Memory has none.
-    private func checkFile() {
-        guard !store.segment.isReplaced else { return noteReplaced() }
-        if !store.segment.checkFile() { noteReplaced() }
+    private func checkFile() -> Bool {
+        if store.segment.checkFile() { return true }
+        noteReplaced()
+        return false
     }
 
     private func noteReplaced() {
@@ -74,6 +76,7 @@ extension LimiterCore {
             return !state.isReplacedReported
         }
         guard isNew else { return }
+        hot.stopPlans()
         report(
             .storeReplaced, "\(LimiterError(StoreError.replaced(path: store.segment.path ?? "")))")
     }

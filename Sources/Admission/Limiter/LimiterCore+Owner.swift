@@ -47,6 +47,7 @@ extension LimiterCore {
 
     /// Gives the entry back: no permit is open any more.
     func leaveOwner() {
+        if store.segment.isGone.load(ordering: .relaxed) { return }
         guard hot.pointee.ownerIdentity.load() == ProcessIdentity.current() else { return }
         store.segment.leave(LeaseOwner(word: hot.pointee.owner.load()))
     }

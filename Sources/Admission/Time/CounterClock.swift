@@ -291,5 +291,6 @@ extension CounterClock {
         // clocks cannot explain is a step or a slew worth following.
         let last = wallOffset.load(ordering: .relaxed)
         if abs(offset &- last) > 50_000 { wallOffset.store(offset, ordering: .relaxed) }
+        SecondHook.call()
     }
 }

@@ -118,9 +118,11 @@ import Testing
         Planted("slot blocks", change(.concurrency, KeyRecord.firstBlock) { _ in .max }),
         Planted("rolling stamp", change(.rolling, KeyRecord.stamp) { _ in .max }),
         Planted("base counts less than its cells") { bench in
-            let (key, _) = try #require(bench.key(.rolling, named: "rolling"))
-            let base = bench.segment.word(key.offset + KeyRecord.state)
-            base.store(base.load() & ~((1 << 42) - 1))
+            let (key, definition) = try #require(bench.key(.rolling, named: "rolling"))
+            let cells = RollingCells(record: bench.segment.base + key.offset)
+            let window = definition.parameters().current.rolling
+            let cell = cells.cell(window.slot(ofEpoch: cells.stamp.load() - 3))
+            cell.store(cell.load() + 100)
         },
         Planted("is open") { bench in
             let (key, definition) = try #require(bench.key(.rolling, named: "rolling"))

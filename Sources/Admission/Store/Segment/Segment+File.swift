@@ -182,19 +182,21 @@ extension Segment {
     /// - Returns: false when it was given up.
     package func checkFile() -> Bool {
         guard let file else { return true }
-        if word(Header.state).load() != 0 { return false }
+        if isGone.load(ordering: .relaxed) { return false }
+        // Before a word of it is touched: pages behind a new end are gone.
         switch file.place(size: size) {
-        case .kept: return true
+        case .kept:
+            if word(Header.state).load() == 0 { return true }
         case .replaced:
-            word(Header.state).store(1)
-            loadVersion.increment()
-        case .truncated:
-            // Its pages are gone: the header itself may be.
-            break
+            if word(Header.state).swap(0, 1) { loadVersion.increment() }
+        case .truncated: break
         }
+        isGone.store(true, ordering: .relaxed)
         return false
     }
 
     /// Whether the file behind it was given up.
-    package var isReplaced: Bool { word(Header.state).load() != 0 }
+    package var isReplaced: Bool {
+        isGone.load(ordering: .relaxed) || word(Header.state).load() != 0
+    }
 }

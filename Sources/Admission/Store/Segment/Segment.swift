@@ -105,6 +105,8 @@ package final class Segment: @unchecked Sendable {
     let file: SegmentFile?
     /// Added to the process's steady clock; 0 in memory.
     package private(set) var steadyOffset: Int64 = 0
+    /// This process has found the file cut, deleted or replaced: no word of it is touched again.
+    let isGone = Atomic<Bool>(false)
     /// What this process knows of the lease owners.
     package let watch = OwnerWatch()
 

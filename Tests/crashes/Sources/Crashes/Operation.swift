@@ -5,7 +5,7 @@ struct Operation {
     var name: String
     /// Whether time has moved since the world was built, so that windows turn in the operation.
     var isLater = false
-    /// Keys that it may add to those of the world.
+    /// Keys that it may add to those of the world, or count once too often until somebody reclaims.
     var newKeys = 0
     /// What the process did before it was armed, and so really holds; per limit by name.
     var held: [String: Int64] = [:]
@@ -97,7 +97,7 @@ extension Operation {
             Operation(name: "reload after a turn", isLater: true, reloads: true) { member, _ in
                 try member.limiter.reload(policyJSON: World.otherPolicy)
             },
-            Operation(name: "reclaim", isLater: true) { member, _ in
+            Operation(name: "reclaim", isLater: true, newKeys: 1) { member, _ in
                 _ = member.limiter.reclaim()
             },
         ]

@@ -110,15 +110,18 @@ final class World {
         _ = held.take()?.drop()
         _ = try member.limiter.gate(["project": "new", "kind": "call"])
         try member.limiter.reload(policyJSON: Self.otherPolicy)
-        try member.limiter.advance(nanoseconds: 30_000_000_000)
+        try member.limiter.advance(nanoseconds: 70_000_000_000)
         _ = member.limiter.reclaim()
-        try consistent()
+        try consistent(isMended: true)
         try member.acquire(tokens: 1).abandon()
     }
 
-    private func consistent() throws {
+    /// - Parameter isMended: a count of keys that a process did not live to correct is right again.
+    private func consistent(isMended: Bool = false) throws {
         let report = try StoreCheck.run(store: "file:\(path)")
         guard report.faults.isEmpty else { throw Fault("check: \(report.faults)") }
+        let counts = report.notes.filter { $0.contains("keys counted") }
+        guard !isMended || counts.isEmpty else { throw Fault("check: \(counts)") }
     }
 
     private func compare(
