@@ -1,7 +1,8 @@
 # Every target installs what it misses itself (Debian packages as root; otherwise it prints the command
 # to run and stops; Python tools into build/venv). What a target does stands in scripts/.
 #
-#   make demo      the main job: a policy replayed on a real trace, then enforced from Swift, C and Python
+#   make demo      the main job: a policy replayed on a real trace, then enforced from Swift, C and Python,
+#                  and by three processes that share one file
 #   make test      every test; SUITES="swift c" runs only those
 #   make library   build/lib/libadmission.so
 #   make install   PREFIX=/usr/local DESTDIR=

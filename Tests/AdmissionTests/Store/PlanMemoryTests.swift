@@ -31,6 +31,27 @@ import Testing
         for (left, right) in zip(places, places.dropFirst()) { #expect(right - left >= 448) }
     }
 
+    @Test("chunks go back to the system when their plans do, in whatever order")
+    func goesBack() throws {
+        let memory = PlanMemory()
+        var places: [UnsafeMutableRawPointer] = []
+        for _ in 0..<20_000 { places.append(try #require(memory.allocate(bytes: 400))) }
+        let most = memory.mappedBytes
+        #expect(most >= 20_000 * 448 && most < 20_000 * 500)
+        var numbers = SeededNumbers(seed: 7)
+        // Half of them in any order, as many anew, then all.
+        for _ in 0..<10_000 {
+            let index = Int(numbers.number(0...Int64(places.count - 1)))
+            places.swapAt(index, places.count - 1)
+            memory.free(places.removeLast(), bytes: 400)
+        }
+        for _ in 0..<10_000 { places.append(try #require(memory.allocate(bytes: 400))) }
+        #expect(Set(places.map { UInt(bitPattern: $0) }).count == 20_000)
+        #expect(memory.mappedBytes <= most + 1 << 20)
+        for place in places { memory.free(place, bytes: 400) }
+        #expect(memory.mappedBytes == 1 << 20)
+    }
+
     @Test(
         "a gate keeps its attributes, and its next plan is made of them"
     )
