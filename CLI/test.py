@@ -4,47 +4,19 @@
     swift build -c release --package-path CLI --product admission
     python3 CLI/test.py [CLI/.build/release/admission]
 
-Needs nothing but Python. Ends with a line of counts, and with 1 when a test failed.
+Needs Python, and for the tests of stores the library: make library. Ends with a line of counts, and with 1 when a test failed.
 """
 
 import json
-import os
-import pty
 import subprocess
 import sys
-import tempfile
-import traceback
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-COMMAND = str(Path(sys.argv[1] if len(sys.argv) > 1 else ROOT / "CLI/.build/release/admission").resolve())
+from harness import COMMAND, ROOT, WORK, main, on_terminal, run, test, write
+
 POLICIES = ROOT / "Examples/policies"
 GEMINI = str(POLICIES / "gemini.yaml")
 CALLER = ["-a", "provider=gemini", "-a", "model=gemini-2.5-flash", "-a", "project=acme"]
 HEADER = "TIMESTAMP,ContextTokens,GeneratedTokens"
-TESTS = []
-
-
-def test(function):
-    TESTS.append(function)
-    return function
-
-
-def run(*arguments, code=0, cwd=None, **variables):
-    """Runs the command, checks how it ended, and returns what it printed."""
-    environment = {**os.environ, **variables}
-    done = subprocess.run(
-        [COMMAND, *arguments], capture_output=True, text=True, cwd=cwd or WORK, env=environment, timeout=60
-    )
-    assert done.returncode == code, f"ended with {done.returncode}: {done.stdout}{done.stderr}"
-    assert (done.stderr == "") == (code == 0) or "--json" in arguments, f"stderr: {done.stderr}"
-    return done
-
-
-def write(name, text):
-    path = WORK / name
-    path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return str(path)
 
 
 def policy(limits, **more):
@@ -59,7 +31,7 @@ RPM = {"name": "rpm", "count": "requests", "limit": 2, "window": "1m"}
 
 @test
 def help_of_each_command_has_an_example():
-    for command in ([], ["simulate"], ["check"], ["explain"]):
+    for command in ([], ["simulate"], ["check"], ["explain"], ["inspect"], ["reset"]):
         output = run(*command, "--help").stdout
         assert "Example:" in output and "USAGE: admission" in output, output
         assert "  admission " + " ".join(command) in output, output
@@ -307,42 +279,14 @@ def explain_knows_counts_by_name_and_lists_limits_that_do_not_apply():
 # -- Colours
 
 
-def on_terminal(**variables):
-    """What the command prints when its output is a terminal."""
-    reader, writer = pty.openpty()
-    environment = {**os.environ, "TERM": "xterm", **variables}
-    environment.pop("NO_COLOR", None) if "NO_COLOR" not in variables else None
-    subprocess.run([COMMAND, "check", GEMINI], stdout=writer, env=environment, timeout=60, check=True)
-    os.close(writer)
-    text = os.read(reader, 65536)
-    os.close(reader)
-    return text
-
-
 @test
 def colours_are_for_terminals_and_no_color_is_respected():
-    assert b"\x1b[" in on_terminal()
-    assert b"\x1b[" not in on_terminal(NO_COLOR="1")
-    assert b"\x1b[" not in on_terminal(TERM="dumb")
+    assert b"\x1b[" in on_terminal("check", GEMINI)
+    assert b"\x1b[" not in on_terminal("check", GEMINI, NO_COLOR="1")
+    assert b"\x1b[" not in on_terminal("check", GEMINI, TERM="dumb")
     assert "\x1b[" not in run("simulate", GEMINI, "--seed", "1").stdout
 
 
-def main():
-    failed = 0
-    for function in TESTS:
-        name = function.__name__.replace("_", " ")
-        try:
-            function()
-            print(f"ok      {name}")
-        except Exception:
-            failed += 1
-            print(f"FAILED  {name}\n{traceback.format_exc(limit=-1)}")
-    print(f"{len(TESTS) - failed} passed, {failed} failed")
-    return 1 if failed else 0
+import test_stores  # noqa: E402, F401: its tests come last
 
-
-with tempfile.TemporaryDirectory() as scratch:
-    # Deep enough that ../shared is inside it: no trace of this machine is found by accident.
-    WORK = Path(scratch) / "work"
-    WORK.mkdir()
-    sys.exit(main())
+sys.exit(main())

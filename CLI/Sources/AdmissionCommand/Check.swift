@@ -72,9 +72,9 @@ private struct CheckedFile {
     }
 
     var text: String {
-        let policies = counted(file.document.policies.count, "policy", "policies")
+        let policies = Wording.counted(file.document.policies.count, "policy", "policies")
         let ok = Terminal.styled("ok", .green)
-        let line = "\(ok) \(file.path): \(policies), \(counted(limitCount, "limit", "limits"))"
+        let line = "\(ok) \(file.path): \(policies), \(Wording.counted(limitCount, "limit"))"
         guard let explanation else { return line }
         guard !explanation.limits.isEmpty else {
             return "\(line)\n  \(Terminal.styled("no policy applies", .yellow))"
@@ -89,10 +89,6 @@ private struct CheckedFile {
             ])
         }
         return line + "\n" + table.text
-    }
-
-    private func counted(_ number: Int, _ one: String, _ many: String) -> String {
-        "\(number) \(number == 1 ? one : many)"
     }
 
     var json: String {

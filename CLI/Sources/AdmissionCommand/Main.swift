@@ -7,7 +7,8 @@ import Foundation
 enum Main {
     static func main() {
         do {
-            var command = try AdmissionCommand.parseAsRoot()
+            var command = try AdmissionCommand.parseAsRoot(
+                WatchInterval.completing(Array(CommandLine.arguments.dropFirst())))
             try command.run()
         } catch let failure as Failure {
             if let message = failure.message { Terminal.error(message) }
@@ -27,22 +28,23 @@ enum Main {
 struct AdmissionCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "admission",
-        abstract: "Checks quota policies, explains them, and tries them on traffic.",
+        abstract: "Checks quota policies, tries them on traffic, and looks after stores.",
         discussion: """
             Example:
               admission check Examples/policies/gemini.yaml
               admission simulate Examples/policies/gemini.yaml
+              admission inspect /var/lib/app/quota
 
             Policies are YAML (.yaml, .yml) or JSON files.
 
             Exit codes:
               0  done
-              1  a policy is invalid, or a call would be rejected
+              1  a policy is invalid, a call would be rejected, a store is damaged or in use
               2  the arguments make no sense
-              3  a file cannot be read, or is no trace
+              3  a file cannot be read, or is no trace or store
             """,
         version: "admission \(AdmissionVersion.text)",
-        subcommands: [Simulate.self, Check.self, Explain.self])
+        subcommands: [Simulate.self, Check.self, Explain.self, Inspect.self, Reset.self])
 }
 
 /// Why the command ends otherwise than well.

@@ -14,6 +14,18 @@ enum Terminal {
     /// Colours are for people: on a terminal, unless `NO_COLOR` (https://no-color.org) is set.
     static let isColoured = isColoured(STDOUT_FILENO)
 
+    /// Whether standard output is one.
+    static var isTerminal: Bool { isatty(STDOUT_FILENO) == 1 }
+
+    /// Lines that it shows; 24 where it does not say.
+    static var rows: Int {
+        var size = winsize()
+        guard ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_row > 0 else {
+            return 24
+        }
+        return Int(size.ws_row)
+    }
+
     private static func isColoured(_ descriptor: Int32) -> Bool {
         let environment = ProcessInfo.processInfo.environment
         return environment["NO_COLOR", default: ""].isEmpty && environment["TERM"] != "dumb"
@@ -45,8 +57,9 @@ struct TextTable {
         let text: String
         let style: Terminal.Style?
 
+        /// - Parameter text: Whatever a file may hold: what a terminal would obey is escaped.
         init(_ text: String, _ style: Terminal.Style? = nil) {
-            self.text = text
+            self.text = Wording.printable(text)
             self.style = style
         }
     }

@@ -81,18 +81,20 @@ enum Wording {
     }
 
     /// What a limit bounds, in words: `500 requests in any 1m`.
-    static func limit(_ limit: Limit) -> String {
-        let amount = number(limit.kind.capacity)
-        let count = limit.count.name
-        switch limit.kind {
+    static func limit(_ limit: Limit) -> String { bound(limit.kind, " " + limit.count.name) }
+
+    /// The same of what it counts, or of nothing that is known: `500 in any 1m`.
+    static func bound(_ kind: LimitKind, _ count: String = "") -> String {
+        let amount = number(kind.capacity)
+        switch kind {
         case .tokenBucket(let units, let periodNanoseconds, _):
             let period = policyDuration(periodNanoseconds)
-            return "\(number(units)) \(count) each \(period), \(amount) at once"
+            return "\(number(units))\(count) each \(period), \(amount) at once"
         case .rollingWindow(_, let windowNanoseconds, let guardNanoseconds):
             let window = policyDuration(windowNanoseconds)
-            return "\(amount) \(count) in any \(window)" + suffix(guardNanoseconds)
+            return "\(amount)\(count) in any \(window)" + suffix(guardNanoseconds)
         case .calendarWindow(_, let unit, let zone, let guardNanoseconds):
-            return "\(amount) \(count) each \(unit.name) (\(zone))" + suffix(guardNanoseconds)
+            return "\(amount)\(count) each \(unit.name) (\(zone))" + suffix(guardNanoseconds)
         case .concurrency(_, let leaseNanoseconds, let maxHoldNanoseconds):
             return "\(amount) calls at once, lease \(policyDuration(leaseNanoseconds)), held "
                 + "\(policyDuration(maxHoldNanoseconds)) at most"
@@ -101,6 +103,44 @@ enum Wording {
 
     private static func suffix(_ guardNanoseconds: Int64) -> String {
         guardNanoseconds > 0 ? ", guard \(policyDuration(guardNanoseconds))" : ""
+    }
+
+    /// `3 keys`.
+    static func counted(_ number: Int, _ one: String, _ many: String? = nil) -> String {
+        "\(Self.number(number)) \(number == 1 ? one : many ?? one + "s")"
+    }
+
+    /// `1.4 MB`: decimal units, rounded down.
+    static func bytes(_ bytes: Int) -> String {
+        var (whole, tenths) = (bytes, 0)
+        for unit in ["B", "kB", "MB", "GB"] {
+            guard whole >= 1_000 else {
+                return whole < 10 && unit != "B" ? "\(whole).\(tenths) \(unit)" : "\(whole) \(unit)"
+            }
+            (whole, tenths) = (whole / 1_000, whole % 1_000 / 100)
+        }
+        return "\(number(whole)).\(tenths) TB"
+    }
+
+    /// Text without what a terminal would obey: control characters, and those that turn writing
+    /// round, are shown by their numbers.
+    static func printable(_ text: String) -> String {
+        func isHarmless(_ scalar: Unicode.Scalar) -> Bool {
+            switch scalar.properties.generalCategory {
+            case .control, .format, .lineSeparator, .paragraphSeparator, .privateUse: false
+            default: true
+            }
+        }
+        guard !text.unicodeScalars.allSatisfy(isHarmless) else { return text }
+        return text.unicodeScalars.map { scalar in
+            isHarmless(scalar)
+                ? String(scalar) : "\\u{\(String(scalar.value, radix: 16))}"
+        }.joined()
+    }
+
+    /// At most so many characters.
+    static func shortened(_ text: String, to most: Int) -> String {
+        text.count > most ? text.prefix(most - 1) + "…" : text
     }
 
     /// Sixteen digits.

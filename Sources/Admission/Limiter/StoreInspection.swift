@@ -1,16 +1,20 @@
 /// Looking into a store from outside: no policy document, no limiter.
 extension StoreInspection {
-    /// Reads a store that others may be using, changing nothing.
+    /// Reads a store that others may be using, changing nothing. The right to read its file is all
+    /// that it takes.
     ///
     /// - Parameters:
     ///   - store: its URL.
-    ///   - maximumKeys: keys, and leases, that are listed; the others are counted.
-    /// - Throws: `LimiterError`: `unsupportedStore`, `storeUnavailable` and its neighbours.
+    ///   - maximumKeys: keys, and leases, that are listed, of the keys those nearest their limit; the
+    ///     others are counted.
+    /// - Throws: `LimiterError`: `unsupportedStore` for what is not in a file, `storeUnavailable` for
+    ///   a file that is missing, `storeForeign`, `storeVersion`, `storeCorrupted`,
+    ///   `storeNotPermitted`, `networkFileSystem`, `otherTimeNamespace`.
     /// - Complexity: O(keys); allocates.
     public static func read(
         store: String, maximumKeys: Int = 10_000
     ) throws(LimiterError) -> StoreInspection {
-        let opened = try openSegment(url: store)
+        let opened = try openSegment(url: store, isReadOnly: true)
         return StoreInspection(opened.segment, clock: opened.clock, maximumKeys: maximumKeys)
     }
 }
@@ -19,10 +23,15 @@ extension StoreInspection {
 public enum StoreCheck {
     /// Checks a store that others may be using, changing nothing.
     ///
+    /// ```swift
+    /// let report = try StoreCheck.run(store: "file:/var/lib/app/quota")
+    /// for fault in report.faults { print(fault) }
+    /// ```
+    ///
     /// - Throws: as `StoreInspection.read`.
     /// - Complexity: O(bytes used); allocates.
     public static func run(store: String) throws(LimiterError) -> SegmentCheckReport {
-        try openSegment(url: store).segment.check()
+        try openSegment(url: store, isReadOnly: true).segment.check()
     }
 }
 
@@ -30,14 +39,20 @@ public enum StoreCheck {
 public enum StoreReset {
     /// Resets a store: buckets and windows are untouched again, leases of dead owners are free.
     ///
+    /// ```swift
+    /// let report = try StoreReset.run(store: "file:/var/lib/app/quota")
+    /// print("\(report.keys) keys, \(report.leasesFreed) leases")
+    /// ```
+    ///
     /// - Parameter force: also where live processes use the store, which go on deciding; the leases
     ///   of their open permits stay.
-    /// - Throws: `LimiterError`: `storeInUse`, and what `StoreInspection.read` throws.
+    /// - Throws: `LimiterError`: `storeInUse` with the number of live processes, `storeReplaced`, and
+    ///   what `StoreInspection.read` throws.
     /// - Complexity: O(keys x cells).
     public static func run(
         store: String, force: Bool = false
     ) throws(LimiterError) -> SegmentResetReport {
-        let opened = try openSegment(url: store)
+        let opened = try openSegment(url: store, isReadOnly: false)
         return try run(opened.segment, clock: opened.clock, name: store, force: force)
     }
 
@@ -45,31 +60,45 @@ public enum StoreReset {
     static func run(
         _ segment: Segment, clock: StoreClock, name: String, force: Bool
     ) throws(LimiterError) -> SegmentResetReport {
-        let live = segment.owners().filter(\.keepsLeases)
-        guard force || live.isEmpty else {
+        // A process that was killed keeps nobody out; what it held comes back.
+        let reclaimed = segment.reclaimDead(now: clock.now())
+        let live = segment.liveProcesses
+        guard force || live == 0 else {
+            let processes = live == 1 ? "1 live process" : "\(live) live processes"
             throw LimiterError(
                 .storeInUse,
-                "\(name) is used by \(live.count) processes; force a reset, or end them")
+                "\(segment.path ?? name) is used by \(processes); force a reset, or end them")
         }
-        return segment.reset(clock: clock, keepingLeasesOfLiveOwners: true)
+        var report = segment.reset(clock: clock, keepingLeasesOfLiveOwners: true)
+        report.leasesFreed += reclaimed
+        report.liveProcesses = live
+        return report
+    }
+}
+
+extension Segment {
+    /// Processes that use the segment, or may where nobody here sees into. A process may have several
+    /// limiters on it, each with an entry.
+    fileprivate var liveProcesses: Int {
+        Set(
+            owners().filter(\.keepsLeases).map { owner in
+                [owner.pidNamespace, UInt64(UInt32(bitPattern: owner.pid)), owner.startTime]
+            }
+        ).count
     }
 }
 
 /// Opens the segment that a URL names, which must exist, with its own clock. What is in memory belongs
 /// to its process.
-func openSegment(url: String) throws(LimiterError) -> (segment: Segment, clock: StoreClock) {
+func openSegment(
+    url: String, isReadOnly: Bool
+) throws(LimiterError) -> (segment: Segment, clock: StoreClock) {
     do throws(StoreError) {
         guard case .file(let path, _) = try StoreURL(url) else {
             throw .invalidURL(url: url, reason: "only a store in a file is seen from outside")
         }
-        let segment: Segment
-        do throws(StoreError) {
-            segment = try Segment.open(SegmentFileRequest(path: path, mustExist: true))
-        } catch {
-            guard case .clockMismatch(_, isManual: true) = error else { throw error }
-            segment = try Segment.open(
-                SegmentFileRequest(path: path, clockKind: .manual, mustExist: true))
-        }
+        let segment =
+            isReadOnly ? try Segment.openReadOnly(path) : try openSegment(path: path)
         guard segment.clockKind == .manual else {
             return (segment, StoreClock(steadyOffset: segment.steadyOffset))
         }
@@ -77,5 +106,16 @@ func openSegment(url: String) throws(LimiterError) -> (segment: Segment, clock: 
         return (segment, StoreClock(steady: steady, wallOffset: wallOffset))
     } catch {
         throw LimiterError(error)
+    }
+}
+
+/// Opens the segment in a file to change it, whatever its clock.
+private func openSegment(path: String) throws(StoreError) -> Segment {
+    do throws(StoreError) {
+        return try Segment.open(SegmentFileRequest(path: path, mustExist: true))
+    } catch {
+        guard case .clockMismatch(_, isManual: true) = error else { throw error }
+        return try Segment.open(
+            SegmentFileRequest(path: path, clockKind: .manual, mustExist: true))
     }
 }

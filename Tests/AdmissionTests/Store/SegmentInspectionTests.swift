@@ -106,7 +106,7 @@ import Testing
             _ = try StoreReset.run(bench.segment, clock: clock, name: "memory:", force: false)
             Issue.record("it was reset")
         } catch {
-            #expect(error.code == .storeInUse && error.message.contains("1 processes"))
+            #expect(error.code == .storeInUse && error.message.contains("used by 1 live process;"))
         }
         let report = try StoreReset.run(
             bench.segment, clock: clock, name: "memory:", force: true)

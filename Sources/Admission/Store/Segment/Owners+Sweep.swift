@@ -41,18 +41,27 @@ extension Segment {
     private func judge(
         _ entry: OwnerEntry, by process: ProcessFacts, _ system: SystemFacts, now: Int64
     ) -> Judgement {
-        // 0: nobody says which; then nobody is seen.
-        let isSeen =
-            entry.isWhole && entry.pidNamespace == process.pidNamespace && entry.pidNamespace != 0
-        if entry.isWhole, entry.boot != process.boot, entry.boot != 0, process.boot != 0 {
-            return .dead
-        }
-        if isSeen {
-            if entry.pid == process.pid && entry.startTime == process.startTime { return .alive }
-            if !system.isAlive(pid: entry.pid, startTime: entry.startTime) { return .dead }
+        let isAlive = isAlive(entry, by: process, system)
+        if isAlive == false { return .dead }
+        if isAlive == true, entry.pid == process.pid, entry.startTime == process.startTime {
+            return .alive
         }
         if isSilent(entry, now: now) { return .silent }
-        return isSeen ? .alive : .stranger
+        return isAlive == nil ? .stranger : .alive
+    }
+
+    /// Whether an owner's process lives; nil where it is not to be seen from here. Changes nothing.
+    func isAlive(
+        _ entry: OwnerEntry, by process: ProcessFacts, _ system: SystemFacts
+    ) -> Bool? {
+        guard entry.isWhole else { return nil }
+        if entry.boot != process.boot, entry.boot != 0, process.boot != 0 { return false }
+        // 0: nobody says which; then nobody is seen.
+        guard entry.pidNamespace == process.pidNamespace, entry.pidNamespace != 0 else {
+            return nil
+        }
+        if entry.pid == process.pid, entry.startTime == process.startTime { return true }
+        return system.isAlive(pid: entry.pid, startTime: entry.startTime)
     }
 
     private func isSilent(_ entry: OwnerEntry, now: Int64) -> Bool {

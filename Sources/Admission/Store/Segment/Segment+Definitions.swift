@@ -60,8 +60,6 @@ extension Segment {
 }
 
 extension Definition.Parameters {
-    /// Burst or limit.
-    func capacity(_ kind: LimitKindCode) -> Int64 { kind == .bucket ? values[2] : values[0] }
 
     /// The window of a rolling limit.
     var rolling: RollingWindow {

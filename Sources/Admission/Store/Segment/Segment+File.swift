@@ -67,6 +67,24 @@ extension Segment {
         throw .unavailable(path: request.path, operation: "open the file", errno: EAGAIN)
     }
 
+    /// Opens the segment in a file to look at it: nothing is written, on either clock, and one that
+    /// was given up may be looked at too. Whoever may read the file may do so.
+    ///
+    /// - Throws: as `open`, but for `clockMismatch` and `replaced`.
+    /// - Complexity: O(1); half a dozen system calls.
+    package static func openReadOnly(
+        _ path: String, system: SystemFacts = SystemFacts()
+    ) throws(StoreError) -> Segment {
+        guard let file = try SegmentFile.open(path, isReadOnly: true, system: system) else {
+            throw .unavailable(path: path, operation: "open the file", errno: ENOENT)
+        }
+        let sizes = try checkedSizes(file)
+        let base = try file.map(sizes.total, isReadOnly: true)
+        let segment = Segment(file: file, base: base, sizes: sizes)
+        if segment.clockKind == .system { try segment.readClock(system) }
+        return segment
+    }
+
     private static func create(
         _ request: SegmentFileRequest, _ system: SystemFacts
     ) throws(StoreError) -> Segment? {

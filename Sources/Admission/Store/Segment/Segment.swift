@@ -152,6 +152,11 @@ package final class Segment: @unchecked Sendable {
         steadyOffset = try SegmentClock.offset(of: self, system: system)
     }
 
+    /// The same where nothing may be written.
+    func readClock(_ system: SystemFacts) throws(StoreError) {
+        steadyOffset = try SegmentClock.offsetInForce(of: self, system: system)
+    }
+
     /// Writes the first words of a segment that nobody else has seen.
     static func writeHeader(
         _ base: UnsafeMutableRawPointer, _ sizes: SegmentSizes, clockKind: SegmentClockKind,

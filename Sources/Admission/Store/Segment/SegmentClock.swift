@@ -36,6 +36,15 @@ enum SegmentClock {
         }
     }
 
+    /// The offset of this boot, or the one that the next process to open the segment lays.
+    static func offsetInForce(
+        of segment: Segment, system: SystemFacts
+    ) throws(StoreError) -> Int64 {
+        let known = segment.word(Segment.Header.clockRecord).load()
+        if known != 0, let offset = try offset(segment, record: known, system) { return offset }
+        return try nextOffset(segment, isFirst: known == 0, system)
+    }
+
     /// The offset that a record holds; nil: it is of another boot.
     private static func offset(
         _ segment: Segment, record: UInt64, _ system: SystemFacts

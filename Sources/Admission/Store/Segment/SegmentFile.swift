@@ -61,9 +61,14 @@ final class SegmentFile: Sendable {
     }
 
     /// Opens the file at a path; nil where there is none.
-    static func open(_ path: String, system: SystemFacts) throws(StoreError) -> SegmentFile? {
+    ///
+    /// - Parameter isReadOnly: nothing will be written to it, nor may be.
+    static func open(
+        _ path: String, isReadOnly: Bool = false, system: SystemFacts
+    ) throws(StoreError) -> SegmentFile? {
+        let access = isReadOnly ? O_RDONLY : O_RDWR
         // Not blocking: the path may name a pipe.
-        let descriptor = Glibc.open(path, O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)
+        let descriptor = Glibc.open(path, access | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)
         guard descriptor >= 0 else {
             if errno == ENOENT { return nil }
             throw fault(path, "open the file", errno)
@@ -111,8 +116,11 @@ final class SegmentFile: Sendable {
     }
 
     /// Maps the file's first bytes, shared with every process that does.
-    func map(_ bytes: Int) throws(StoreError) -> UnsafeMutableRawPointer {
-        let mapped = mmap(nil, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0)
+    func map(
+        _ bytes: Int, isReadOnly: Bool = false
+    ) throws(StoreError) -> UnsafeMutableRawPointer {
+        let access = isReadOnly ? PROT_READ : PROT_READ | PROT_WRITE
+        let mapped = mmap(nil, bytes, access, MAP_SHARED, descriptor, 0)
         guard let mapped, mapped != MAP_FAILED else {
             throw .outOfMemory(bytes: bytes, errno: errno)
         }

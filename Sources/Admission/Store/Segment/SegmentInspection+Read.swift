@@ -9,7 +9,13 @@ extension StoreInspection {
         var reader = SegmentReader(
             segment: segment, now: now, wall: now &+ clock.wallOffset(), maximum: maximumKeys)
         reader.run()
+        path = segment.path
         layoutVersion = segment.word(Header.layoutVersion).load()
+        createdAt = WallInstant(
+            unixNanoseconds: Int64(bitPattern: segment.word(Header.createdAt).load()))
+        isReplaced = segment.isReplaced
+        isManualClock = segment.clockKind == .manual
+        reservedBytes = segment.reservedBytes
         sizeBytes = segment.size
         usedBytes = segment.allocatedBytes
         keys = segment.keyCount
@@ -27,6 +33,22 @@ extension StoreInspection {
         leases = reader.leases
         omitted = reader.omitted
         isDamaged = reader.isDamaged
+    }
+}
+
+extension Segment {
+    /// Bytes that the file system has promised: the header, megabytes of the index, and the arena as
+    /// far as it has been extended.
+    var reservedBytes: Int {
+        guard isShared else { return size }
+        let extents = (arenaStart - Header.bytes + SegmentFile.extent - 1) / SegmentFile.extent
+        var index = 0
+        for number in 0..<(extents + 63) / 64 {
+            index += word(Header.indexReserved + number * 8).load().nonzeroBitCount
+        }
+        let arena = Int(clamping: word(Header.reserved).load()) - arenaStart
+        return Header.bytes + min(index * SegmentFile.extent, arenaStart - Header.bytes)
+            + min(max(0, arena), size - arenaStart)
     }
 }
 
@@ -48,7 +70,8 @@ private struct SegmentReader {
     var omitted = 0
     var isDamaged = false
 
-    private var listed = 0
+    private var alive: [Int: Bool?] = [:]
+    private var found: [Found] = []
     private var leasesOfOwner: [Int: Int] = [:]
     private var limits: [Int: Known] = [:]
     private var zones: [String: Zone?] = [:]
@@ -57,8 +80,19 @@ private struct SegmentReader {
     private struct Known {
         let identity: LimitIdentity
         let parameters: Definition.Parameters
+        let bound: LimitKind
         var keyCount = 0
         var keys: [StoreInspection.KeyRow] = []
+    }
+
+    /// A key and its use, to find those nearest their limit before texts are read.
+    private struct Found {
+        let key: KeyReference
+        let definition: Definition
+        let used: Int64
+        let fullAgain: Int64?
+        /// Of 1,000, and above in debt.
+        let share: Int64
     }
 
     init(segment: Segment, now: Int64, wall: Int64, maximum: Int) {
@@ -75,17 +109,19 @@ private struct SegmentReader {
         // The walk's callback escapes nothing: keys are gathered first.
         var keys: [(KeyReference, Definition)] = []
         if !segment.forEachKey({ keys.append(($0, $1)) }) { isDamaged = true }
+        readOwners()
         for (key, definition) in keys { readKey(key, definition) }
+        listKeys()
         for offset in offsets {
             guard let known = limits[offset] else { continue }
             rows.append(
                 StoreInspection.LimitRow(
                     policy: known.identity.policy, limit: known.identity.limit,
-                    kind: known.identity.kind.name,
-                    capacity: known.parameters.capacity(known.identity.kind),
-                    keyCount: known.keyCount, keys: known.keys))
+                    bound: known.bound, keyCount: known.keyCount, keys: known.keys))
         }
-        readOwners()
+        for index in owners.indices {
+            owners[index].leases = leasesOfOwner[owners[index].number] ?? 0
+        }
     }
 
     private mutating func readDefinition(_ offset: Int) {
@@ -96,11 +132,13 @@ private struct SegmentReader {
             isDamaged = true
             return
         }
-        guard let parameters = definition.parameters()?.current else {
+        guard let parameters = definition.parameters()?.current,
+            let bound = identity.bound(parameters)
+        else {
             isDamaged = true
             return
         }
-        limits[offset] = Known(identity: identity, parameters: parameters)
+        limits[offset] = Known(identity: identity, parameters: parameters, bound: bound)
     }
 
     private mutating func readKey(_ key: KeyReference, _ definition: Definition) {
@@ -109,24 +147,35 @@ private struct SegmentReader {
             let text = segment.textBytes(of: key.offset, definition: definition)
         else { return }
         limits[definition.offset]?.keyCount += 1
-        let attributes = known.identity.attributes(text)
         if definition.kind == .concurrency {
-            readLeases(key, known.identity, known.parameters, attributes)
-        }
-        guard listed < maximum else {
-            omitted += 1
-            return
+            readLeases(key, known.identity, known.parameters, text)
         }
         let (used, fullAgain) = used(key, definition, known.identity, known.parameters)
-        guard Segment.isSameLife(segment.word(key.offset + KeyRecord.tag).load(), key.tag) else {
-            return
+        let (scaled, overflows) = used.multipliedReportingOverflow(by: 1_000)
+        let share = overflows ? .max : scaled / max(1, known.bound.capacity)
+        found.append(
+            Found(
+                key: key, definition: definition, used: used, fullAgain: fullAgain, share: share))
+    }
+
+    /// Lists as many keys as were asked for: those nearest their limit, whichever it is.
+    private mutating func listKeys() {
+        // Which of two alike comes first is the same at each look that finds them in place.
+        found.sort { ($1.share, $0.key.offset) < ($0.share, $1.key.offset) }
+        omitted += max(0, found.count - maximum)
+        for found in found.prefix(maximum) {
+            guard let known = limits[found.definition.offset],
+                let text = segment.textBytes(of: found.key.offset, definition: found.definition)
+            else { continue }
+            let attributes = known.identity.attributes(text)
+            let tag = segment.word(found.key.offset + KeyRecord.tag).load()
+            guard Segment.isSameLife(tag, found.key.tag) else { continue }
+            limits[found.definition.offset]?.keys.append(
+                StoreInspection.KeyRow(
+                    attributes: attributes, used: found.used,
+                    remaining: max(0, known.bound.capacity &- found.used),
+                    fullAgainNanoseconds: found.fullAgain))
         }
-        listed += 1
-        limits[definition.offset]?.keys.append(
-            StoreInspection.KeyRow(
-                attributes: attributes, used: used,
-                remaining: max(0, known.parameters.capacity(known.identity.kind) &- used),
-                fullAgainNanoseconds: fullAgain))
     }
 
     /// Units used, and nanoseconds until it is untouched again.
@@ -200,7 +249,7 @@ private struct SegmentReader {
 
     private mutating func readLeases(
         _ key: KeyReference, _ identity: LimitIdentity, _ parameters: Definition.Parameters,
-        _ attributes: [Attribute]
+        _ text: UnsafeRawBufferPointer
     ) {
         guard segment.hasSoundBlocks(key.offset) else {
             isDamaged = true
@@ -210,6 +259,7 @@ private struct SegmentReader {
         LeaseArray(segment, at: key.offset).forEachHeld(
             now: now, leaseNanoseconds: parameters.values[1]
         ) { held.append($0) }
+        let attributes = held.isEmpty ? [] : identity.attributes(text)
         for lease in held {
             leasesOfOwner[lease.owner, default: 0] += 1
             guard leases.count < maximum else {
@@ -222,34 +272,47 @@ private struct SegmentReader {
                     policy: identity.policy, limit: identity.limit, attributes: attributes,
                     slot: lease.slot, owner: lease.owner,
                     pid: owner.state == nil || owner.state == .free ? nil : owner.pid,
+                    isReclaimable: owner.state == .dead || alive[lease.owner] == false,
                     ageNanoseconds: max(0, now &- lease.acquiredAt),
                     runsOutNanoseconds: lease.endsAt &- now))
         }
     }
 
     private mutating func readOwners() {
+        let (process, system) = segment.watch.process()
         for owner in segment.owners() {
             if owner.state == nil { isDamaged = true }
+            let isAlive = segment.isAlive(owner, by: process, system)
+            alive[owner.number] = isAlive
             owners.append(
                 StoreInspection.Owner(
                     number: owner.number, pid: owner.pid, pidNamespace: owner.pidNamespace,
-                    state: owner.state.map { "\($0)" } ?? "unknown",
-                    heartbeatAgeNanoseconds: now &- owner.heartbeat,
-                    leases: leasesOfOwner[owner.number] ?? 0))
+                    state: owner.state.map { "\($0)" } ?? "unknown", isAlive: isAlive,
+                    heartbeatAgeNanoseconds: now &- owner.heartbeat, leases: 0))
         }
     }
 }
 
-extension LimitKindCode {
-    /// As `LimitKind.name`.
-    var name: String {
-        switch self {
-        case .bucket: "bucket"
-        case .rolling: "rolling"
-        case .calendar: "calendar"
-        case .concurrency: "concurrency"
-        case .slots: "slots"
-        case .parameters: "parameters"
+extension LimitIdentity {
+    /// How a limit bounds; nil where the parameters are of no kind.
+    fileprivate func bound(_ parameters: Definition.Parameters) -> LimitKind? {
+        let values = parameters.values
+        switch kind {
+        case .bucket:
+            return .tokenBucket(
+                units: values[0], periodNanoseconds: values[1], burst: values[2])
+        case .rolling:
+            return .rollingWindow(
+                limit: values[0], windowNanoseconds: values[1], guardNanoseconds: values[2])
+        case .calendar:
+            return unit.map {
+                .calendarWindow(
+                    limit: values[0], unit: $0, zone: zone, guardNanoseconds: values[2])
+            }
+        case .concurrency:
+            return .concurrency(
+                limit: values[0], leaseNanoseconds: values[1], maxHoldNanoseconds: values[2])
+        case .slots, .parameters: return nil
         }
     }
 }

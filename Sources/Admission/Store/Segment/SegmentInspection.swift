@@ -9,19 +9,29 @@
 /// (requests, tokens, …) is not told. Nothing is changed; others may use the store meanwhile, and
 /// each figure is of its own instant.
 public struct StoreInspection: Sendable {
+    /// Where the file lies; nil for memory.
+    public let path: String?
     /// The layout's version.
     public let layoutVersion: UInt64
-    /// Bytes mapped.
+    /// When it was made.
+    public let createdAt: WallInstant
+    /// The file was deleted or replaced while it was in use: its processes decide nothing on it.
+    public let isReplaced: Bool
+    /// Bytes mapped, most of which take no space: the file is sparse.
     public let sizeBytes: Int
+    /// Bytes that the file system has promised; in memory all.
+    public let reservedBytes: Int
     /// Bytes of records, slot blocks and definitions handed out.
     public let usedBytes: Int
     /// Keys that live.
     public let keys: Int
     /// Keys that may live at once.
     public let keyCapacity: Int
-    /// Steady nanoseconds at which it was read.
+    /// Its clock is a manual one, which `advance` and `setTime` move: a store of tests.
+    public let isManualClock: Bool
+    /// Steady time at which it was read.
     public let steady: SteadyInstant
-    /// Wall time at which it was read.
+    /// Wall time at which it was read, on the store's own clock.
     public let wall: WallInstant
     /// Hash of the document loaded last.
     public let documentHash: UInt64
@@ -41,7 +51,8 @@ public struct StoreInspection: Sendable {
     public let limits: [LimitRow]
     /// Leases that live, at most as many as keys were asked for.
     public let leases: [Lease]
-    /// Keys and leases that are not listed, since more were found than asked for.
+    /// Keys and leases that are not listed, since more were found than asked for; of the keys those
+    /// nearest their limit are.
     public let omitted: Int
     /// Keys that could not be read, or a table that leads nowhere: see `StoreCheck`.
     public let isDamaged: Bool
@@ -54,12 +65,16 @@ public struct StoreInspection: Sendable {
         public let pid: Int32
         /// Inode of its pid namespace.
         public let pidNamespace: UInt64
-        /// `claimed`, `live`, `dead` or `silent`.
+        /// `claimed` (just opening), `live`, `dead` (its leases are being freed), `silent` (given up,
+        /// its leases run out), or `unknown`.
         public let state: String
+        /// Whether its process lives; nil where that is not to be seen from here, as in another pid
+        /// namespace. False under the state `live`: nobody has noticed its death yet.
+        public let isAlive: Bool?
         /// Nanoseconds since its last sign of life.
         public let heartbeatAgeNanoseconds: Int64
         /// Leases that it holds.
-        public let leases: Int
+        public internal(set) var leases: Int
     }
 
     /// One limit as it was loaded last.
@@ -68,14 +83,17 @@ public struct StoreInspection: Sendable {
         public let policy: String
         /// The limit's name.
         public let limit: String
-        /// `bucket`, `rolling`, `calendar` or `concurrency`.
-        public let kind: String
-        /// Burst or limit.
-        public let capacity: Int64
+        /// How it bounds, as it is in force now.
+        public let bound: LimitKind
         /// Keys that live, listed or not.
         public let keyCount: Int
-        /// Keys in no order.
+        /// Those nearest the limit first.
         public let keys: [KeyRow]
+
+        /// `bucket`, `rolling`, `calendar` or `concurrency`.
+        public var kind: String { bound.name }
+        /// Burst or limit.
+        public var capacity: Int64 { bound.capacity }
     }
 
     /// One key at an instant.
@@ -105,100 +123,11 @@ public struct StoreInspection: Sendable {
         public let owner: Int
         /// The owner's process; nil where the owner is not listed.
         public let pid: Int32?
-        /// Nanoseconds since it was taken or renewed, to 2 ms.
+        /// Its owner is dead: whoever notices frees it.
+        public let isReclaimable: Bool
+        /// Nanoseconds since it was taken, to 2 ms.
         public let ageNanoseconds: Int64
         /// Nanoseconds until it runs out unless it is renewed.
         public let runsOutNanoseconds: Int64
-    }
-}
-
-extension StoreInspection {
-    /// The inspection as JSON.
-    public var json: String {
-        var writer = JSONWriter()
-        writer.object { writer in
-            writer.member("layout_version", layoutVersion)
-            writer.member("size_bytes", sizeBytes)
-            writer.member("used_bytes", usedBytes)
-            writer.member("keys", keys)
-            writer.member("key_capacity", keyCapacity)
-            writer.member("steady_ns", steady.nanoseconds)
-            writer.member("wall_unix_ns", wall.unixNanoseconds)
-            let digits = String(documentHash, radix: 16)
-            writer.member(
-                "document_hash", String(repeating: "0", count: 16 - digits.count) + digits)
-            writer.member("loads", loads)
-            writer.member("retries", retries)
-            writer.member("rollbacks", rollbacks)
-            writer.member("turns_helped", turnsHelped)
-            writer.member("reclaimed_leases", reclaimedLeases)
-            writer.key("owners")
-            writer.array { writer in for owner in owners { owner.write(&writer) } }
-            writer.key("limits")
-            writer.array { writer in for limit in limits { limit.write(&writer) } }
-            writer.key("leases")
-            writer.array { writer in for lease in leases { lease.write(&writer) } }
-            writer.member("omitted", omitted)
-            writer.member("damaged", isDamaged)
-        }
-        return writer.text
-    }
-
-    fileprivate static func write(_ attributes: [Attribute], _ writer: inout JSONWriter) {
-        writer.key("key")
-        writer.object { writer in
-            for attribute in attributes { writer.member(attribute.name, attribute.value) }
-        }
-    }
-}
-
-extension StoreInspection.Owner {
-    fileprivate func write(_ writer: inout JSONWriter) {
-        writer.object { writer in
-            writer.member("number", number)
-            writer.member("pid", pid)
-            writer.member("pid_namespace", pidNamespace)
-            writer.member("state", state)
-            writer.member("heartbeat_age_ns", heartbeatAgeNanoseconds)
-            writer.member("leases", leases)
-        }
-    }
-}
-
-extension StoreInspection.LimitRow {
-    fileprivate func write(_ writer: inout JSONWriter) {
-        writer.object { writer in
-            writer.member("policy", policy)
-            writer.member("limit", limit)
-            writer.member("kind", kind)
-            writer.member("capacity", capacity)
-            writer.member("key_count", keyCount)
-            writer.key("keys")
-            writer.array { writer in
-                for key in keys {
-                    writer.object { writer in
-                        StoreInspection.write(key.attributes, &writer)
-                        writer.member("used", key.used)
-                        writer.member("remaining", key.remaining)
-                        writer.member("full_again_ns", orNull: key.fullAgainNanoseconds)
-                    }
-                }
-            }
-        }
-    }
-}
-
-extension StoreInspection.Lease {
-    fileprivate func write(_ writer: inout JSONWriter) {
-        writer.object { writer in
-            writer.member("policy", policy)
-            writer.member("limit", limit)
-            StoreInspection.write(attributes, &writer)
-            writer.member("slot", slot)
-            writer.member("owner", owner)
-            writer.member("pid", orNull: pid)
-            writer.member("age_ns", ageNanoseconds)
-            writer.member("runs_out_ns", runsOutNanoseconds)
-        }
     }
 }

@@ -10,6 +10,21 @@ public struct SegmentResetReport: Sendable, Hashable {
     public internal(set) var leasesKept = 0
     /// Whether a chain leads nowhere: keys behind that place were not met.
     public internal(set) var isPartial = false
+    /// Live processes that used the store meanwhile, which go on: of a forced reset.
+    public internal(set) var liveProcesses = 0
+
+    /// The report as JSON.
+    public var json: String {
+        var writer = JSONWriter()
+        writer.object { writer in
+            writer.member("keys", keys)
+            writer.member("leases_freed", leasesFreed)
+            writer.member("leases_kept", leasesKept)
+            writer.member("partial", isPartial)
+            writer.member("live_processes", liveProcesses)
+        }
+        return writer.text
+    }
 }
 
 extension SegmentStore {

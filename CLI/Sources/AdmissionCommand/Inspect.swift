@@ -1,0 +1,132 @@
+import Admission
+import ArgumentParser
+
+/// `admission inspect`.
+struct Inspect: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Shows what a store in a file holds, or checks it.",
+        discussion: """
+            Prints the limits with the keys nearest them, the leases with their owners, the \
+            processes that use the store, and its sizes. Nothing is changed, no policy is needed, \
+            and the store may be in use.
+
+            With --check, looks at everything in the file instead: each fault is a line on \
+            standard error, and the command exits with 1.
+
+            Example:
+              admission inspect /var/lib/app/quota
+              admission inspect /var/lib/app/quota --watch 2
+              admission inspect --check /var/lib/app/quota
+            """)
+
+    /// Keys that a page lists unless told otherwise, and an object.
+    private static let usualKeys = (page: 50, object: 10_000)
+
+    @Argument(help: ArgumentHelp("The store: its path, or a file: URL.", valueName: "file"))
+    var store: StoreArgument
+
+    @Option(
+        help: ArgumentHelp(
+            "List at most so many keys, those nearest their limit, and leases. Default: 50, with "
+                + "--json 10000.",
+            valueName: "count"))
+    var keys: Int?
+
+    @Option(
+        defaultAsFlag: WatchInterval.usual,
+        help: ArgumentHelp(
+            "Draw it again every so many seconds until Ctrl-C; with --json a line each time.",
+            valueName: "seconds"))
+    var watch: WatchInterval?
+
+    @Flag(help: "Verify that the whole file is consistent.")
+    var check = false
+
+    @Flag(help: "Print one JSON object.")
+    var json = false
+
+    func validate() throws {
+        if check, watch != nil || keys != nil {
+            throw ValidationError("--check excludes --watch and --keys")
+        }
+        if let keys, !(0...1_000_000).contains(keys) {
+            throw ValidationError("--keys must be 0 to 1000000")
+        }
+        if watch != nil, !json, !Terminal.isTerminal {
+            throw ValidationError(
+                "--watch needs a terminal as standard output; with --json it prints a line each "
+                    + "time")
+        }
+    }
+
+    func run() throws {
+        if check { return try runCheck() }
+        let watch = watch.map { Watch(interval: $0, isPage: !json) }
+        // A store that is not there is an error; one that goes away while it is watched is a page.
+        let first: String
+        do throws(LimiterError) {
+            first = try page()
+        } catch {
+            throw error.failure(isJSON: json)
+        }
+        guard let watch else { return print(first) }
+        watch.run(first) {
+            do throws(LimiterError) {
+                return try page()
+            } catch {
+                return json
+                    ? error.json : Terminal.styled(Wording.printable(error.message), .red)
+            }
+        }
+    }
+
+    private func page() throws(LimiterError) -> String {
+        let store = try StoreInspection.read(
+            store: store.url,
+            maximumKeys: keys ?? (json ? Self.usualKeys.object : Self.usualKeys.page))
+        return json ? store.json : InspectionView(store: store).text
+    }
+
+    private func runCheck() throws {
+        let report: SegmentCheckReport
+        do throws(LimiterError) {
+            report = try StoreCheck.run(store: store.url)
+        } catch  where error.code == .storeCorrupted {
+            // So broken that there is nothing to look at.
+            let failure = error.failure(isJSON: json)
+            throw Failure(.refused, failure.message)
+        } catch {
+            throw error.failure(isJSON: json)
+        }
+        if json {
+            print(report.json)
+        } else {
+            CheckReportView(report: report, name: store.name).show()
+        }
+        if !report.isSound { throw Failure(.refused) }
+    }
+}
+
+/// What a check found, in lines.
+private struct CheckReportView {
+    let report: SegmentCheckReport
+    let name: String
+
+    /// Notes and the summary go to standard output, faults to standard error.
+    func show() {
+        for note in report.notes { print("\(Terminal.styled("note:", .yellow)) \(note)") }
+        for fault in report.faults { Terminal.error(fault) }
+        if report.omitted > 0 { print("\(Wording.number(report.omitted)) more are not listed") }
+        let what =
+            report.isSound
+            ? "\(Terminal.styled("ok", .green)) \(name): "
+            : "\(Terminal.styled("damaged", .red)) \(name): "
+                + "\(Wording.counted(report.faults.count, "fault")) in "
+        print(
+            what + "\(Wording.counted(report.keys, "key")), "
+                + "\(Wording.counted(report.definitions, "limit")), "
+                + "\(Wording.bytes(report.bytesUsed)) used, of these "
+                + "\(Wording.bytes(report.bytesFree)) free again and "
+                + "\(Wording.bytes(report.bytesLost)) lost")
+    }
+}
