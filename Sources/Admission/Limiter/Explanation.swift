@@ -151,9 +151,9 @@ extension LimiterCore {
         for (policy, notes) in zip(loaded.table.document.policies, loaded.limits.notes) {
             for notes in notes {
                 let why: String
-                if !notes.wasMatched.load(ordering: .relaxed) {
+                if !notes.tally.wasMatched.load(ordering: .relaxed) {
                     why = "no gate matched"
-                } else if !notes.wasCharged {
+                } else if !notes.tally.wasCharged.load(ordering: .relaxed) {
                     why = "no cost carried its count"
                 } else {
                     continue

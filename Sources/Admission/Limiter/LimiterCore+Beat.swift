@@ -22,6 +22,7 @@ extension LimiterCore {
         let interval = manual == nil ? Self.longestBeat / 2 : 0
         store.segment.reclaimDead(now: now, ifUnseenFor: interval)
         reportDeaths()
+        noticeLoads()
         stampTimes(now: now)
         pollPolicy()
     }

@@ -8,12 +8,13 @@ extension LimiterCore {
         try checkOpen()
         let hash = state.withLock { $0.loaded.table.document.hash }
         do throws(StoreError) {
-            // Under the store's own lock the parameters change and the version is raised; gates
-            // that resolve in between meet the old document and are stale at once.
+            // The store raises the version when the parameters change; gates that resolve between
+            // that and the new document are made stale here.
             let table = PolicyTable(document)
-            let loaded = Loaded(table: table, limits: try store.load(table.scopes))
+            let limits = try store.load(table.scopes, hash: document.hash)
             state.withLock { state in
-                state.loaded = loaded
+                state.loaded = Loaded(table: table, limits: limits)
+                state.loadsSeen = LoadsSeen(limits)
                 state.loads += 1
             }
             store.segment.loadVersion.increment()
@@ -27,6 +28,34 @@ extension LimiterCore {
         }
         report(
             .loaded, "document \(Self.hexadecimal(document.hash)) after \(Self.hexadecimal(hash))")
+    }
+
+    /// Tells the others on the store that opening this limiter put another document in force.
+    func tellOfOpening() {
+        let limits = state.withLock { $0.loaded.limits }
+        guard limits.hashBefore != 0, limits.isChanged || limits.hashBefore != limits.hash else {
+            return
+        }
+        let wall = store.clock.now() &+ store.clock.wallOffset()
+        let sequence = store.segment.noteEvent(
+            kind: Event.Kind.loaded.code, wallNanoseconds: wall,
+            text: "document \(Self.hexadecimal(limits.hash)) after "
+                + Self.hexadecimal(limits.hashBefore))
+        state.withLock { $0.events.noteOwn(sequence) }
+    }
+
+    /// Looks what other processes on the store have loaded, reports it once, and finishes what one
+    /// of them left behind. O(limits); for the heartbeat, a plan made anew, events and snapshot.
+    func noticeLoads() {
+        let (found, own) = state.withLock { state in
+            store.finishLoads(&state.loadsSeen, state.loaded.limits)
+            return (store.noticeLoad(&state.loadsSeen), state.loaded.table.document.hash)
+        }
+        guard let found else { return }
+        report(
+            .loadedElsewhere,
+            "document \(Self.hexadecimal(found)) was loaded elsewhere and is in force; "
+                + "this limiter's is \(Self.hexadecimal(own))")
     }
 
     /// 16 digits.

@@ -264,7 +264,9 @@ extension LimiterCore {
         state.withLock { state in
             var shortest: Int64?
             for notes in state.loaded.limits.notes.joined() {
-                if case .concurrency(_, let lease, _) = notes.limit.kind {
+                // Another process may have loaded a shorter one.
+                let inForce = (try? store.notesInForce(notes)) ?? notes
+                if case .concurrency(_, let lease, _) = inForce.limit.kind {
                     shortest = min(shortest ?? lease, lease)
                 }
             }

@@ -29,6 +29,9 @@ package final class LimiterCore: @unchecked Sendable {
         var gatesOpen = 0
         var loads: UInt64 = 1
         var events = EventRing()
+        var loadsSeen = LoadsSeen()
+        /// `loadVersion` when others' loads were looked for last.
+        var noticedVersion: UInt64 = 0
         var isZombie = false
         var isReplacedReported = false
         var reportedDamages: UInt64 = 0
@@ -58,8 +61,13 @@ package final class LimiterCore: @unchecked Sendable {
             (clock, manual) = Self.clock(of: segment)
             store = SegmentStore(segment: segment, clock: clock, url: url)
             let table = PolicyTable(document)
+            let seen = segment.events.newest
+            let limits = try store.load(table.scopes, hash: document.hash)
             state = ForkableLock(
-                State(loaded: Loaded(table: table, limits: try store.load(table.scopes))),
+                State(
+                    loaded: Loaded(table: table, limits: limits), events: EventRing(after: seen),
+                    loadsSeen: LoadsSeen(limits),
+                    noticedVersion: segment.loadVersion.load()),
                 rank: .limiter)
         } catch {
             throw LimiterError(error)
@@ -72,6 +80,7 @@ package final class LimiterCore: @unchecked Sendable {
         hot.initialize(
             to: HotCore(store, permits: permits, core: self))
         store.stampTimes()
+        tellOfOpening()
         if manual != nil { store.segment.watch.looksAtEachClaim() }
         do throws(StoreError) {
             try requireOwner()
@@ -168,7 +177,11 @@ extension LimiterCore {
         }
         // The version before the document: a load in between makes the plan stale, not wrong.
         let version = hot.loadVersion.load()
-        let loaded = state.withLock { $0.loaded }
+        let (loaded, isLoadNew) = state.withLock { state in
+            defer { state.noticedVersion = version }
+            return (state.loaded, state.noticedVersion != version)
+        }
+        if isLoadNew { noticeLoads() }
         let matches: [ScopeMatch]
         do throws(PolicyTable.Fault) {
             matches = try loaded.table.matches(attributes)

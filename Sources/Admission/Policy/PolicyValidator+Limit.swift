@@ -20,7 +20,7 @@ extension PolicyValidator {
         case .calendarWindow(let units, let unit, _, let guardTime):
             try checkNumber(units, at: path.key("limit"), in: PolicyBounds.units)
             try checkGuard(
-                guardTime, below: PolicyBounds.nominalNanoseconds(of: unit), "a \(unit.name)",
+                guardTime, below: LimitBounds.nominalNanoseconds(of: unit), "a \(unit.name)",
                 at: path)
         case .concurrency(let slots, let lease, let maxHold):
             try checkNumber(slots, at: path.key("limit"), in: PolicyBounds.slots)
@@ -65,9 +65,10 @@ extension PolicyValidator {
                     + accepted(duration: PolicyBounds.periodNanoseconds))
         }
         try checkNumber(burst, at: path.key("burst"), in: PolicyBounds.units)
-        // (burst + 1) x period / units against 2^62, without dividing. At most 2^40 x 2^62.
-        let span = UInt128(burst + 1) * UInt128(periodNanoseconds)
-        guard span <= UInt128(units) * UInt128(PolicyBounds.bucketSpanNanoseconds) else {
+        let fits = LimitBounds.hasFittingSpan(
+            units: units, periodNanoseconds: periodNanoseconds, burst: burst)
+        guard fits else {
+            let span = UInt128(burst + 1) * UInt128(periodNanoseconds)
             throw PolicyFault(
                 .outOfRange, at: path.key("burst"), value: "\(burst)",
                 "is out of range at this rate: (burst + 1) x interval is \(burst + 1) x "

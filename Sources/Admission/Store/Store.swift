@@ -14,7 +14,9 @@ package protocol Store: AnyObject, Sendable {
     var keyCapacity: Int { get }
 
     /// Puts a document's limits in force: see design "Reload".
-    func load(_ scopes: [LimitScope]) throws(StoreError) -> LoadedLimits
+    ///
+    /// - Parameter hash: the document's.
+    func load(_ scopes: [LimitScope], hash: UInt64) throws(StoreError) -> LoadedLimits
     /// Removes keys that nobody can tell from fresh ones and returns how many.
     func reclaim() -> Int
 }
@@ -29,12 +31,27 @@ public enum StoreMode: Int32, Sendable {
 
 /// A document's limits as a store holds them: for each scope, for each limit.
 package struct LoadedLimits: Sendable {
+    /// As they were when the document was loaded; another process may have loaded others since, see
+    /// `SegmentStore.notesInForce`.
     package let notes: [[LimitNotes]]
     /// Position of each scope's first limit among all limits of the document.
     package let firstIndex: [Int]
+    /// The document's hash, and that of the one that was loaded last before; 0 for none.
+    package let hash: UInt64
+    package let hashBefore: UInt64
+    /// Serial number of the load among all of the store.
+    package let load: UInt64
+    /// Whether any limit that was there got new parameters.
+    package let isChanged: Bool
 
-    package init(notes: [[LimitNotes]]) {
+    package init(
+        notes: [[LimitNotes]], hash: UInt64, hashBefore: UInt64, load: UInt64, isChanged: Bool
+    ) {
         self.notes = notes
+        self.hash = hash
+        self.hashBefore = hashBefore
+        self.load = load
+        self.isChanged = isChanged
         var next = 0
         firstIndex = notes.map { limits in
             defer { next += limits.count }

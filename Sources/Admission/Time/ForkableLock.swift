@@ -53,8 +53,6 @@ package enum LockRank: Int, Sendable {
     case heartbeat
     /// A limiter takes an owner's entry.
     case adoption
-    /// A store loads limits.
-    case load
     /// Closed limiters with open permits.
     case closed
     /// A limiter's state.

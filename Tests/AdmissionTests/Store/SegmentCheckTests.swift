@@ -70,7 +70,7 @@ import Testing
         Planted("clock record", header(Segment.Header.clockRecord, 5)),
         Planted("identity, kind or hash") { bench in
             let (_, definition) = try #require(bench.key(.calendar))
-            let word = bench.segment.word(definition.offset + Segment.DefinitionRecord.identity)
+            let word = bench.segment.word(definition.offset + Definition.identity)
             word.store(word.load() ^ 1)
         },
         Planted("doubled") { bench in
@@ -120,14 +120,14 @@ import Testing
         Planted("base counts less than its cells") { bench in
             let (key, definition) = try #require(bench.key(.rolling, named: "rolling"))
             let cells = RollingCells(record: bench.segment.base + key.offset)
-            let window = definition.parameters().current.rolling
+            let window = try #require(definition.parameters()).current.rolling
             let cell = cells.cell(window.slot(ofEpoch: cells.stamp.load() - 3))
             cell.store(cell.load() + 100)
         },
         Planted("is open") { bench in
             let (key, definition) = try #require(bench.key(.rolling, named: "rolling"))
             let cells = RollingCells(record: bench.segment.base + key.offset)
-            let window = definition.parameters().current.rolling
+            let window = try #require(definition.parameters()).current.rolling
             let cell = cells.cell(window.slot(ofEpoch: cells.stamp.load() - 3))
             cell.store(cell.load() & ~(1 << 41))
         },

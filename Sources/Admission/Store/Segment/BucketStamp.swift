@@ -26,20 +26,28 @@ struct BucketStamp {
     }
 
     /// Renews an old stamp, and the word with it.
+    ///
+    /// - Parameters:
+    ///   - parity: of words under this bucket; one of the other parity is left alone.
+    ///   - isInForce: whether words of that parity are this bucket's; asked behind the word's load.
     @inline(never)
-    func renew(_ bucket: TokenBucket, now: Int64, tag: UInt64) {
+    func renew(
+        _ bucket: TokenBucket, now: Int64, tag: UInt64, parity: UInt64, isInForce: () -> Bool
+    ) {
         let state = SharedWord(record, at: KeyRecord.state)
         while isOld(bucket, now: now) {
             let stamp = word.load()
             let age = now &- Int64(bitPattern: stamp)
             let seen = state.load()
-            guard SharedWord(record, at: KeyRecord.tag).load() == tag, seen != TokenBucket.retired
+            guard Segment.isSameLife(SharedWord(record, at: KeyRecord.tag).load(), tag),
+                seen != TokenBucket.retired,
+                seen & 1 == parity, isInForce()
             else { return }
             // A charge lies at most an eighth of a cycle behind the stamp and puts the TAT at most
             // a quarter ahead of itself: beyond three eighths the bucket is full.
             let isFull =
                 age > 3 * bucket.stampNanoseconds || bucket.lead(of: seen, now: now) == 0
-            if isFull && !state.swap(seen, bucket.fresh(now: now, parity: seen & 1)) { continue }
+            if isFull && !state.swap(seen, bucket.fresh(now: now, parity: parity)) { continue }
             // Swapped where it is no instant, which a maximum would never leave behind.
             if stamp >> 63 == 0 {
                 word.raise(UInt64(bitPattern: now))
@@ -57,7 +65,10 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
         guard bucket.pointee.needsStamp else { return }
         let stamp = BucketStamp(record: pointee.record)
         if stamp.isOld(bucket.pointee, now: now) {
-            stamp.renew(bucket.pointee, now: now, tag: pointee.tag)
+            let notes = pointee.notes.takeUnretainedValue()
+            stamp.renew(
+                bucket.pointee, now: now, tag: pointee.tag, parity: pointee.detail,
+                isInForce: { notes.isInForce })
         }
     }
 }

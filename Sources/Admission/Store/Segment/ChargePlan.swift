@@ -14,25 +14,28 @@ package final class LimitNotes: Sendable {
     package let limit: Limit
     /// Names of the attributes in a key, sorted.
     package let attributeNames: [String]
-    /// Parameters' number in the definition when these notes were made.
+    /// Number of these parameters in the definition.
     package let parameterNumber: UInt64
-    /// A gate was opened on this limit.
-    package let wasMatched = Atomic<Bool>(false)
+    /// The same with when they were loaded; `limit` says the same numbers.
+    package let parameters: Definition.Parameters
+    /// The definition's word that published them.
+    private let publication: UInt64
+    /// What this process counts of the limit, whatever its parameters.
+    package let tally: LimitTally
     /// What decisions on a single bucket read of their limit; owned by these notes.
     package let shared: SharedLimitReference
+
     /// Calendar words that were found ahead of time and taken for damage.
-    package let damages = RejectionCount()
+    package var damages: LimitTally.Count { tally.damages }
     /// Rejections by reason (`Verdict.Refusal`).
-    package let rejections: [RejectionCount]
+    package var rejections: [LimitTally.Count] { tally.rejections }
 
-    package final class RejectionCount: Sendable {
-        package let value = Atomic<UInt64>(0)
-        init() {}
-    }
-
-    package init(
+    /// - Parameters:
+    ///   - limit: with the numbers of `block`.
+    ///   - block: read from the definition, and checked.
+    init(
         definition: Definition, clock: StoreClock, policyName: String, limit: Limit,
-        attributeNames: [String], parameterNumber: UInt64
+        attributeNames: [String], block: PublishedBlock, tally: LimitTally
     ) {
         self.definition = definition
         self.clock = clock
@@ -41,13 +44,12 @@ package final class LimitNotes: Sendable {
         limitName = InternedName(limit.name, mode: mode)
         self.limit = limit
         self.attributeNames = attributeNames
-        self.parameterNumber = parameterNumber
-        rejections = (0..<6).map { _ in RejectionCount() }
+        parameterNumber = block.number
+        parameters = Definition.Parameters(block)
+        publication = block.word
+        self.tally = tally
         var reciprocal: UInt64 = 0
-        if case .tokenBucket(let units, let period, let burst) = limit.kind {
-            let bucket = TokenBucket(units: units, periodNanoseconds: period, burst: burst)
-            reciprocal = bucket.reciprocal
-        }
+        if case .tokenBucket = limit.kind { reciprocal = parameters.bucket.reciprocal }
         shared = SharedLimitReference(
             SharedLimit(
                 capacity: limit.kind.capacity, countIndex: limit.count.index,
@@ -55,14 +57,45 @@ package final class LimitNotes: Sendable {
                 limitName: limitName.address))
     }
 
+    /// Whether these parameters are the ones in force.
+    var isInForce: Bool {
+        definition.published.word.load() == publication
+            || definition.parameterNumber == parameterNumber
+    }
+
     deinit {
         shared.address.deallocate()
     }
 
-    /// A cost above 0 met this limit since it was loaded.
+    /// A cost above 0 met these parameters since they were loaded.
     package var wasCharged: Bool {
         get { shared.wasCharged.loadRelaxed() != 0 }
-        set { shared.wasCharged.storeRelaxed(newValue ? 1 : 0) }
+        set {
+            shared.wasCharged.storeRelaxed(newValue ? 1 : 0)
+            tally.wasCharged.store(newValue, ordering: .relaxed)
+        }
+    }
+}
+
+/// What a process counts of one limit from its load on, whatever parameters it decided with.
+package final class LimitTally: Sendable {
+    /// A gate was opened on the limit since its load.
+    package let wasMatched = Atomic<Bool>(false)
+    /// A cost above 0 met it since its load.
+    package let wasCharged = Atomic<Bool>(false)
+    package let damages = Count()
+    package let rejections = (0..<6).map { _ in Count() }
+
+    package final class Count: Sendable {
+        package let value = Atomic<UInt64>(0)
+    }
+
+    init() {}
+
+    /// The limit was loaded again: whether anything meets it is asked anew.
+    func begin() {
+        wasMatched.store(false, ordering: .relaxed)
+        wasCharged.store(false, ordering: .relaxed)
     }
 }
 

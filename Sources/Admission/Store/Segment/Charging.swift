@@ -263,7 +263,7 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
         if catchUp(number, &moment) { return true }
         // The limit in force: a permit's plan may be of an older document.
         let definition = pointee.notes.takeUnretainedValue().definition
-        let capacity = definition.parameters().current.values[0]
+        let capacity = definition.parameters()?.current.values[0] ?? pointee.capacity
         let full = CalendarWindow.word(
             number: window.number,
             count: Swift.min(UInt64(Swift.max(0, capacity)), CalendarWindow.largestCount))

@@ -1,16 +1,22 @@
 import Synchronization
 
-/// A limit's definition as a segment keeps it: identity, parameters and their version.
+/// A limit's definition as a segment keeps it: identity, and the parameters in force.
 ///
 /// ```
-///  0  next definition (offset / 16)         16  version: 2n stable, 2n + 1 while slot n + 1 is written
-///  8  kind:8 | identity length:32           24  FNV-1a of the identity
-/// 32  parameter slot of even n, 8 words     96  parameter slot of odd n, 8 words
-/// 160 identity bytes
+///  0  next definition (offset / 16)         32  swept: number whose words every key is kept in
+///  8  cells:8 | kind:8 | identity length:32 40  spare
+/// 16  in force: see `PublishedBlock`        64  identity bytes, then two blocks
+/// 24  FNV-1a of the identity
 /// ```
+/// The identity is policy, limit, kind, shape and attribute names; a key adds the values. The list
+/// of definitions only grows: their number is bounded by the limits ever loaded.
 ///
-/// The identity is policy, limit, kind, shape and attribute names; a key adds the values. Readers
-/// take the slot of the stable version and never wait: a load writes the other slot.
+/// Two blocks belong to a definition at any time: the parameters in force and those before them,
+/// by which words are converted that a load has not met yet. A load brings a third and takes the
+/// one away that it sets free. The lowest bit of their `number` is the parity of a bucket's words
+/// under them, so a word says under which of the two it was made, provided that none of older ones
+/// is left: new parameters are published only when `swept` says that the words of the ones in
+/// force are all there is (`DocumentLoad`).
 package final class Definition: Sendable {
     let segment: Segment
     let offset: Int
@@ -18,24 +24,24 @@ package final class Definition: Sendable {
     /// Cells in the ring of a rolling limit's keys, fixed by the identity; 0 for other kinds.
     let ringCount: Int
 
-    private static let version = 16
-    private static let slots = 32
-    private static let identity = 160
+    static let next = 0
+    static let kindAndLength = 8
+    static let inForce = 16
+    static let identityHash = 24
+    static let swept = 32
+    static let identity = 64
 
+    /// The definition at an offset where one was found.
     init(segment: Segment, offset: Int, kind: LimitKindCode) {
         self.segment = segment
         self.offset = offset
         self.kind = kind
-        guard kind == .rolling else {
-            ringCount = 0
-            return
-        }
-        let window = Int64(bitPattern: segment.word(offset + Self.slots + 8).load())
-        ringCount =
-            RollingWindow(limit: 1, windowNanoseconds: window, guardNanoseconds: 0).ringCount
+        let cells = Int(segment.word(offset + Self.kindAndLength).load() >> 40 & 0xff)
+        // Others may have written it: no more than the two that there are.
+        ringCount = kind == .rolling ? (cells == 97 ? 97 : 61) : 0
     }
 
-    /// Parameters with the version they belong to.
+    /// Parameters as they are loaded.
     package struct Parameters: Sendable, Hashable {
         /// Bucket: units, period ns, burst. Rolling: limit, window ns, guard ns. Calendar: limit,
         /// unit, guard ns. Concurrency: limit, lease ns, max hold ns.
@@ -55,113 +61,166 @@ package final class Definition: Sendable {
             }
         }
 
-        init(values: SIMD4<Int64>, loadedAt: Int64) {
-            self.values = values
-            self.loadedAt = loadedAt
+        init(_ block: PublishedBlock) {
+            values = block.values
+            loadedAt = block.loadedAt
         }
 
         package var bucket: TokenBucket {
             TokenBucket(units: values[0], periodNanoseconds: values[1], burst: values[2])
         }
-    }
 
-    /// Number of the stable parameters; its lowest bit is the parity of bucket words under them.
-    package var parameterNumber: UInt64 { segment.word(offset + Self.version).load() >> 1 }
-
-    /// The parameters with a number: the current one's or the one's before.
-    private func slot(_ number: UInt64) -> Parameters {
-        let start = offset + Self.slots + Int(number & 1) * 64
-        var values = SIMD4<Int64>.zero
-        for index in 0..<3 {
-            values[index] = Int64(bitPattern: segment.word(start + index * 8).load())
+        /// The kind with these numbers; nil where a document could not say them, so that no
+        /// algorithm sees what another program wrote. A calendar's zone is not among them.
+        func limitKind(_ code: LimitKindCode, zone: String = "UTC") -> LimitKind? {
+            let kind: LimitKind
+            switch code {
+            case .bucket:
+                kind = .tokenBucket(
+                    units: values[0], periodNanoseconds: values[1], burst: values[2])
+            case .rolling:
+                kind = .rollingWindow(
+                    limit: values[0], windowNanoseconds: values[1], guardNanoseconds: values[2])
+            case .calendar:
+                guard let unit = UInt8(exactly: values[1]).flatMap({ CalendarUnit(rawValue: $0) })
+                else { return nil }
+                kind = .calendarWindow(
+                    limit: values[0], unit: unit, zone: zone, guardNanoseconds: values[2])
+            case .concurrency:
+                kind = .concurrency(
+                    limit: values[0], leaseNanoseconds: values[1], maxHoldNanoseconds: values[2])
+            case .slots, .parameters: return nil
+            }
+            return kind.isWithinBounds && (0..<1 << 62).contains(loadedAt) ? kind : nil
         }
-        return Parameters(
-            values: values, loadedAt: Int64(bitPattern: segment.word(start + 24).load()))
     }
 
-    /// The parameters in force and their number. Lock-free.
-    package func parameters() -> (number: UInt64, current: Parameters) {
-        while true {
-            let before = segment.word(offset + Self.version).load()
-            let parameters = slot(before >> 1)
-            atomicMemoryFence(ordering: .acquiring)
-            let after = segment.word(offset + Self.version).loadRelaxed()
-            if after >> 1 == before >> 1 { return (before >> 1, parameters) }
+    var published: PublishedWord { PublishedWord(segment: segment, place: offset + Self.inForce) }
+
+    /// The parameters in force with everything beside them; nil when they are damaged.
+    func blockInForce() -> PublishedBlock? {
+        guard let block = published.load(), Parameters(block).limitKind(kind) != nil else {
+            return nil
         }
+        return block
     }
 
-    /// The parameters before those in force, for words that are still kept under them.
-    func previousParameters() -> Parameters {
-        slot(parameterNumber &- 1)
+    /// The parameters before those of a block that is in force; nil when they are damaged or the
+    /// block is not in force any more.
+    func parameters(before block: PublishedBlock) -> Parameters? {
+        guard let before = segment.block(at: block.previous),
+            // Behind the reading of it: while the word stands nobody gives it back.
+            published.word.load() == block.word
+        else { return nil }
+        let parameters = Parameters(before)
+        return parameters.limitKind(kind) == nil ? nil : parameters
     }
 
-    /// Puts new parameters in force. The caller has converted all words to the present ones, and
-    /// no other load runs.
-    func setParameters(_ parameters: Parameters) {
-        let version = segment.word(offset + Self.version)
-        let before = version.load() & ~1
-        version.store(before | 1)
-        writeSlot(before >> 1 &+ 1, parameters)
-        version.store(before &+ 2)
+    /// The parameters in force and their number; nil when they are damaged. Lock-free.
+    package func parameters() -> (number: UInt64, current: Parameters)? {
+        blockInForce().map { ($0.number, Parameters($0)) }
     }
 
-    /// Number of the parameters under which every word is known to be kept.
-    var sweptNumber: UInt64 {
-        get { segment.word(offset + Self.slots + 56).load() }
-        set { segment.word(offset + Self.slots + 56).store(newValue) }
-    }
+    /// Number of the parameters in force; its lowest bit is the parity of bucket words under them.
+    package var parameterNumber: UInt64 { published.load()?.number ?? 0 }
 
-    private func writeSlot(_ number: UInt64, _ parameters: Parameters) {
-        let start = offset + Self.slots + Int(number & 1) * 64
-        for index in 0..<3 {
-            segment.word(start + index * 8).store(UInt64(bitPattern: parameters.values[index]))
-        }
-        segment.word(start + 24).store(UInt64(bitPattern: parameters.loadedAt))
-    }
+    /// Number of the parameters under which every word is known to be kept; only grows.
+    var sweptNumber: SharedWord { segment.word(offset + Self.swept) }
 }
 
 extension Segment {
+    /// Definitions that a walk over their list meets at most: none is smaller than this.
+    var mostDefinitions: Int { (size - arenaStart) / Definition.identity }
+
     /// The definition with an identity, made with these parameters where it is new.
     ///
-    /// A definition is never removed: their number is bounded by the limits ever loaded.
+    /// A new one is written off the list and published by one swap of the list's head; two callers
+    /// that make the same one meet there. A loser, and one who dies, leaks its space.
+    ///
+    /// - Parameter load: serial number of the load that makes it.
+    /// - Throws: `StoreError.arenaFull`, `.diskFull`, `.corrupted`.
     package func definition(
-        identity: [UInt8], kind: LimitKindCode, parameters: Definition.Parameters
+        identity: [UInt8], kind: LimitKindCode, parameters: Definition.Parameters, load: UInt64 = 0
     ) throws(StoreError) -> Definition {
         let hash = FNV.hash(identity)
         let head = word(Header.definitions)
+        var cells: UInt64 = 0
+        if kind == .rolling {
+            let window = RollingWindow(
+                limit: 1, windowNanoseconds: parameters.values[1], guardNanoseconds: 0)
+            cells = UInt64(window.ringCount)
+        }
+        let code = cells << 40 | UInt64(kind.rawValue) << 32 | UInt64(identity.count)
+        var made = 0
         while true {
             let first = head.load()
-            var offset = Int(first) * 16
-            while offset != 0 {
-                if matches(offset, identity: identity, hash: hash) {
-                    return Definition(segment: self, offset: offset, kind: kind)
-                }
-                offset = Int(word(offset).load()) * 16
+            if let found = try find(identity, hash: hash, code: code, from: first) {
+                return Definition(segment: self, offset: found, kind: kind)
             }
-            let new = try bump(Self.roundedSize(160 + identity.count))
-            word(new).store(first)
-            word(new + 8).store(UInt64(kind.rawValue) << 32 | UInt64(identity.count))
-            word(new + 16).store(0)
-            word(new + 24).store(hash)
-            for index in 0..<3 {
-                let value = parameters.values[index]
-                word(new + 32 + index * 8).store(UInt64(bitPattern: value))
+            if made == 0 {
+                made = try writeDefinition(
+                    identity, hash: hash, code: code, parameters: parameters, load: load)
             }
-            word(new + 88).store(0)
-            word(new + 56).store(UInt64(bitPattern: parameters.loadedAt))
-            (base + new + 160).copyMemory(from: identity, byteCount: identity.count)
-            if head.swap(first, UInt64(new / 16)) {
-                return Definition(segment: self, offset: new, kind: kind)
+            word(made).store(first)
+            if head.swap(first, UInt64(made / 16)) {
+                return Definition(segment: self, offset: made, kind: kind)
             }
         }
     }
 
-    private func matches(_ offset: Int, identity: [UInt8], hash: UInt64) -> Bool {
-        guard word(offset + 24).load() == hash,
-            Int(word(offset + 8).load() & 0xffff_ffff) == identity.count
-        else { return false }
-        let bytes = UnsafeRawBufferPointer(start: base + offset + 160, count: identity.count)
-        return bytes.elementsEqual(identity)
+    private func find(
+        _ identity: [UInt8], hash: UInt64, code: UInt64, from first: UInt64
+    ) throws(StoreError) -> Int? {
+        var link = first
+        var left = mostDefinitions
+        while link != 0 {
+            let offset = Int(link & 0xffff_ffff) * 16
+            guard link >> 32 == 0, contains(offset, Definition.identity), left > 0 else {
+                throw corrupted("the list of definitions leads to \(link)")
+            }
+            left -= 1
+            if word(offset + Definition.identityHash).load() == hash, matches(offset, identity) {
+                let found = word(offset + Definition.kindAndLength).load()
+                guard found == code else {
+                    throw corrupted("a definition's kind is \(found), of its identity \(code)")
+                }
+                return offset
+            }
+            link = word(offset).load()
+        }
+        return nil
+    }
+
+    private func matches(_ offset: Int, _ identity: [UInt8]) -> Bool {
+        let length = Int(word(offset + Definition.kindAndLength).load() & 0xffff_ffff)
+        guard length == identity.count, contains(offset, Definition.identity + length) else {
+            return false
+        }
+        return UnsafeRawBufferPointer(start: base + offset + Definition.identity, count: length)
+            .elementsEqual(identity)
+    }
+
+    /// Writes a definition off the list, with its two blocks behind it.
+    private func writeDefinition(
+        _ identity: [UInt8], hash: UInt64, code: UInt64, parameters: Definition.Parameters,
+        load: UInt64
+    ) throws(StoreError) -> Int {
+        let head = (Definition.identity + identity.count + 15) & ~15
+        let bytes = head + 2 * PublishedBlock.bytes
+        let new = try bump(Self.roundedSize(bytes))
+        word(new + Definition.kindAndLength).store(code)
+        word(new + Definition.identityHash).store(hash)
+        word(new + Definition.swept).store(0)
+        (base + new + Definition.identity).copyMemory(from: identity, byteCount: identity.count)
+        var block = PublishedBlock(
+            number: 0 &- 1, load: load, values: parameters.values, loadedAt: parameters.loadedAt)
+        write(block, at: new + head)
+        block.number = 0
+        block.previous = new + head
+        write(block, at: new + head + PublishedBlock.bytes)
+        let published = PublishedWord(segment: self, place: new + Definition.inForce)
+        published.word.store(UInt64((new + head + PublishedBlock.bytes) / 16))
+        return new
     }
 }
 

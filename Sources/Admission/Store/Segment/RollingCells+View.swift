@@ -5,7 +5,7 @@ struct RollingHorizon {
     /// The newest epoch that a clock which is ahead of this process' own may have reached.
     var latest: UInt64
     /// Counts damage that was mended.
-    var damages: LimitNotes.RejectionCount?
+    var damages: LimitTally.Count?
 
     /// How far the clocks of two processes may differ, behind a crash of the host too. A newer cell
     /// raises the instant of whoever meets it, for all of its limits, so it is kept small.
@@ -17,7 +17,7 @@ struct RollingHorizon {
         latest = RollingWindow.largestEpoch
     }
 
-    init(_ window: RollingWindow, now: Int64, damages: LimitNotes.RejectionCount? = nil) {
+    init(_ window: RollingWindow, now: Int64, damages: LimitTally.Count? = nil) {
         present = window.epoch(at: now)
         latest = min(
             window.epoch(at: now &+ Self.toleranceNanoseconds), RollingWindow.largestEpoch)

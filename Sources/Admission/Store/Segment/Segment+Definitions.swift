@@ -1,24 +1,12 @@
 /// Definitions as offsets lead to them: from tags, from the list, and from keys.
 extension Segment {
-    /// Where a definition's parts lie, in bytes from its start; see `Definition`.
-    enum DefinitionRecord {
-        static let next = 0
-        static let kindAndLength = 8
-        static let hash = 24
-        static let identity = 160
-    }
-
-    /// Definitions that a walk over their list meets at most: a document has 64 limits for each of
-    /// 100,000 policies, and they are never removed.
-    static var maximumDefinitions: Int { 1 << 24 }
-
     /// The definition at an offset that a tag named; nil where there is none.
     ///
     /// Its identity is compared with its hash, so that what lies there is a definition or a fault
     /// that was made by design.
     package func definition(at offset: Int) -> Definition? {
         guard identity(ofDefinitionAt: offset) != nil else { return nil }
-        let code = word(offset + DefinitionRecord.kindAndLength).load() >> 32
+        let code = word(offset + Definition.kindAndLength).load() >> 32
         guard let kind = LimitKindCode(rawValue: UInt8(truncatingIfNeeded: code)),
             kind != .slots, kind != .parameters
         else { return nil }
@@ -27,12 +15,12 @@ extension Segment {
 
     /// The identity's bytes; nil where there is no definition.
     package func identity(ofDefinitionAt offset: Int) -> UnsafeRawBufferPointer? {
-        guard contains(offset, DefinitionRecord.identity) else { return nil }
-        let length = Int(word(offset + DefinitionRecord.kindAndLength).load() & 0xffff_ffff)
-        guard contains(offset, DefinitionRecord.identity + length) else { return nil }
+        guard contains(offset, Definition.identity) else { return nil }
+        let length = Int(word(offset + Definition.kindAndLength).load() & 0xffff_ffff)
+        guard contains(offset, Definition.identity + length) else { return nil }
         let bytes = UnsafeRawBufferPointer(
-            start: base + offset + DefinitionRecord.identity, count: length)
-        guard FNV.hash(bytes) == word(offset + DefinitionRecord.hash).load() else { return nil }
+            start: base + offset + Definition.identity, count: length)
+        guard FNV.hash(bytes) == word(offset + Definition.identityHash).load() else { return nil }
         return bytes
     }
 
@@ -43,11 +31,11 @@ extension Segment {
         var link = word(Header.definitions).load()
         while link != 0 {
             let offset = Int(link & 0xffff_ffff) * 16
-            guard link >> 32 == 0, contains(offset, DefinitionRecord.identity),
-                seen.insert(offset).inserted, offsets.count < Self.maximumDefinitions
+            guard link >> 32 == 0, contains(offset, Definition.identity),
+                seen.insert(offset).inserted, offsets.count < mostDefinitions
             else { return (offsets, false) }
             offsets.append(offset)
-            link = word(offset + DefinitionRecord.next).load()
+            link = word(offset + Definition.next).load()
         }
         return (offsets, true)
     }
@@ -72,25 +60,6 @@ extension Segment {
 }
 
 extension Definition.Parameters {
-    /// Whether algorithms can work with these values: what a document may say, or nearly so.
-    func isPlausible(_ kind: LimitKindCode) -> Bool {
-        let units: ClosedRange<Int64> = 1...1 << 41 - 2
-        switch kind {
-        case .bucket:
-            return units.contains(values[0]) && values[1] >= 1 && units.contains(values[2])
-        case .rolling:
-            return units.contains(values[0]) && (1...1 << 60).contains(values[1])
-                && (0...values[1]).contains(values[2])
-        case .calendar:
-            return units.contains(values[0]) && (1...6).contains(values[1])
-                && (0...1 << 60).contains(values[2])
-        case .concurrency:
-            return (1...1 << 24).contains(values[0]) && (1...1 << 60).contains(values[1])
-                && (1...1 << 60).contains(values[2])
-        case .slots, .parameters: return false
-        }
-    }
-
     /// The window of a rolling limit.
     var rolling: RollingWindow {
         RollingWindow(

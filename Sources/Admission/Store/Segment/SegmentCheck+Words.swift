@@ -19,8 +19,7 @@ extension SegmentCheck {
     }
 
     private mutating func checkRolling(_ record: Int, _ definition: Definition, _ name: String) {
-        let parameters = definition.parameters().current
-        guard parameters.isPlausible(.rolling) else { return }
+        guard let parameters = definition.parameters()?.current else { return }
         let window = parameters.rolling
         let cells = RollingCells(record: segment.base + record)
         let base = cells.base.load()
@@ -127,12 +126,12 @@ extension SegmentCheck {
     /// Whether a record was charged: one that was never published was not.
     private func wasUsed(_ record: Int, _ definition: Definition) -> Bool {
         let state = word(record + KeyRecord.state)
-        let parameters = definition.parameters().current
-        guard parameters.isPlausible(definition.kind) else { return false }
+        guard let parameters = definition.parameters()?.current else { return false }
         switch definition.kind {
         case .bucket:
             let stamp = Int64(bitPattern: word(record + KeyRecord.stamp))
-            return parameters.bucket.lead(of: state, now: stamp) > 2
+            // One that never needed a stamp does not tell.
+            return stamp != 0 && parameters.bucket.lead(of: state, now: stamp) > 2
         case .calendar: return CalendarWindow.count(ofWord: state) > 0
         case .rolling:
             let cells = RollingCells(record: segment.base + record)

@@ -152,6 +152,11 @@ struct SegmentCheck {
     }
 
     private mutating func checkDefinitions() {
+        if let document = segment.document.load() {
+            add(document.offset, PublishedBlock.bytes, .parameters)
+        } else if word(Header.document) != 0 {
+            report.fault("header: document \(word(Header.document))")
+        }
         let (offsets, isSound) = segment.definitionOffsets()
         if !isSound { report.fault("definitions: the list leads nowhere") }
         var identities: Set<[UInt8]> = []
@@ -169,11 +174,20 @@ struct SegmentCheck {
             if LimitIdentity(identity)?.kind != definition.kind {
                 report.fault("definition \(offset): identity")
             }
-            if !definition.parameters().current.isPlausible(definition.kind) {
+            if let block = definition.blockInForce() {
+                add(block.offset, PublishedBlock.bytes, .parameters)
+                if segment.contains(block.previous, PublishedBlock.bytes) {
+                    add(block.previous, PublishedBlock.bytes, .parameters)
+                } else {
+                    report.fault("definition \(offset): parameters before")
+                }
+            } else {
                 report.fault("definition \(offset): parameters")
             }
             known[offset] = definition
-            add(offset, Segment.DefinitionRecord.identity + identity.count, .definition)
+            // Its first two blocks lie behind it, and may be another's by now.
+            let end = (offset + Definition.identity + identity.count + 15) & ~15
+            extents.append(Extent(start: offset, end: end, what: .definition))
         }
         report.definitions = known.count
     }

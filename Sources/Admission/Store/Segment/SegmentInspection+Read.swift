@@ -22,7 +22,7 @@ extension StoreInspection {
         keyCapacity = segment.keyCapacity
         steady = SteadyInstant(nanoseconds: now)
         wall = WallInstant(unixNanoseconds: reader.wall)
-        documentHash = segment.word(Header.documentHash).load()
+        documentHash = segment.documentInForce?.hash ?? 0
         loads = segment.word(Header.loads).load()
         retries = segment.retries.load()
         rollbacks = segment.rollbacks.load()
@@ -30,6 +30,7 @@ extension StoreInspection {
         reclaimedLeases = segment.word(Header.reclaimedLeases).load()
         owners = reader.owners
         limits = reader.rows
+        sharedEvents = segment.recentEvents()
         leases = reader.leases
         omitted = reader.omitted
         isDamaged = reader.isDamaged
@@ -132,8 +133,8 @@ private struct SegmentReader {
             isDamaged = true
             return
         }
-        let parameters = definition.parameters().current
-        guard parameters.isPlausible(definition.kind), let bound = identity.bound(parameters)
+        guard let parameters = definition.parameters()?.current,
+            let bound = identity.bound(parameters)
         else {
             isDamaged = true
             return
@@ -213,11 +214,11 @@ private struct SegmentReader {
         _ word: UInt64, _ definition: Definition, _ parameters: Definition.Parameters
     ) -> (TokenBucket, UInt64) {
         let bucket = parameters.bucket
-        let parity = definition.parameterNumber & 1
-        let old = definition.previousParameters()
-        guard word & 1 != parity, old.isPlausible(.bucket) else { return (bucket, word) }
+        guard let block = definition.blockInForce(), word & 1 != block.number & 1,
+            let old = definition.parameters(before: block)
+        else { return (bucket, word) }
         let converted = bucket.converted(
-            word, from: old.bucket, now: parameters.loadedAt, parity: parity)
+            word, from: old.bucket, now: parameters.loadedAt, parity: block.number & 1)
         return (bucket, converted)
     }
 

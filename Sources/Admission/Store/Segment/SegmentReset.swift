@@ -60,8 +60,7 @@ extension Segment {
                 return
             }
             guard let renewed = renewTag(key) else { return }
-            let parameters = definition.parameters().current
-            guard parameters.isPlausible(definition.kind) else { return }
+            guard let parameters = definition.parameters()?.current else { return }
             switch definition.kind {
             case .bucket: resetBucket(renewed, of: definition, clock)
             case .rolling: resetRolling(renewed, parameters.rolling, clock)

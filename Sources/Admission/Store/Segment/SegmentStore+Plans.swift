@@ -31,6 +31,7 @@ extension SegmentStore {
         var entries: [Entry] = []
         for match in matches {
             for (index, notes) in loaded.notes[match.scopeIndex].enumerated() {
+                let notes = try inForce(notes)
                 entries.append(
                     try entry(
                         notes, documentIndex: loaded.firstIndex[match.scopeIndex] + index,
@@ -81,12 +82,14 @@ extension SegmentStore {
         do throws(StoreError) {
             let key = try key(notes, text: text, cell: cell)
             // A key that was published while a load passed by is not under its parameters yet.
-            if notes.definition.kind == .bucket {
-                _ = segment.convertBucket(key, of: notes.definition)
+            if notes.definition.kind == .bucket,
+                segment.convertBucket(key, of: notes.definition) == nil, segment.isLive(key)
+            {
+                throw notes.definition.damage
             }
             try check(key, of: notes.definition)
-            if !notes.wasMatched.load(ordering: .relaxed) {
-                notes.wasMatched.store(true, ordering: .relaxed)
+            if !notes.tally.wasMatched.load(ordering: .relaxed) {
+                notes.tally.wasMatched.store(true, ordering: .relaxed)
             }
             return Entry(
                 notes: notes, documentIndex: documentIndex, text: text, key: key, cell: cell)
@@ -95,14 +98,17 @@ extension SegmentStore {
         }
     }
 
+    /// The notes on a limit under the parameters that the segment holds.
+    private func inForce(_ notes: LimitNotes) throws(PlanFault) -> LimitNotes {
+        do throws(StoreError) {
+            return try notesInForce(notes)
+        } catch {
+            throw .store(error)
+        }
+    }
+
     /// Looks at everything that decisions on a key follow; they look no more.
     private func check(_ key: KeyReference, of definition: Definition) throws(StoreError) {
-        let parameters = definition.parameters().current
-        guard parameters.isPlausible(definition.kind),
-            definition.kind != .rolling || parameters.rolling.ringCount == definition.ringCount
-        else {
-            throw segment.corrupted("parameters of the definition at byte \(definition.offset)")
-        }
         guard definition.kind == .concurrency else { return }
         guard segment.hasSoundBlocks(key.offset) else {
             throw segment.corrupted("slots of the key at byte \(key.offset)")
@@ -154,9 +160,9 @@ extension SegmentStore {
         let now = clock.now()
         switch notes.limit.kind {
         case .tokenBucket:
-            let (number, parameters) = notes.definition.parameters()
-            return .bucket(
-                parameters.bucket.fresh(now: now, parity: number & 1), stamp: now)
+            // Full under any parameters, since loads may pass by before the key is published: an
+            // instant that is not ahead in any scale, and a stamp that makes who needs one renew it.
+            return .bucket(UInt64(bitPattern: now) << 1 | notes.parameterNumber & 1, stamp: 0)
         case .rollingWindow(let limit, let window, let guarding):
             let rolling = RollingWindow(
                 limit: limit, windowNanoseconds: window, guardNanoseconds: guarding)
@@ -206,7 +212,7 @@ extension SegmentStore {
 
     private func fill(_ step: UnsafeMutablePointer<ChargeStep>, _ entry: Entry) {
         let notes = entry.notes
-        let (number, parameters) = notes.definition.parameters()
+        let parameters = notes.parameters
         step.pointee.record = segment.base + entry.key.offset
         step.pointee.tag = entry.key.tag
         step.pointee.notes = Unmanaged.passUnretained(notes)
@@ -221,7 +227,7 @@ extension SegmentStore {
         switch notes.definition.kind {
         case .bucket:
             step.pointee.capacity = values[2]
-            step.pointee.detail = number & 1
+            step.pointee.detail = notes.parameterNumber & 1
             step.setParameters(parameters.bucket)
         case .rolling:
             step.pointee.capacity = values[0]

@@ -2,32 +2,34 @@ import Synchronization
 
 /// The store whose counters are words of a mapped segment.
 ///
-/// Threads: any. Decisions take no lock; loads of a document and making notes do, in this process
-/// alone. Owner of the segment, of all notes, and of the calendar cells.
+/// Threads: any. Decisions take no lock; making notes does, in this process alone. Owner of the segment, of all notes, and of the calendar cells.
 package final class SegmentStore: Store {
     package let segment: Segment
     package let clock: StoreClock
     package let url: String
     package let mode: StoreMode
 
-    private struct Tables {
-        var notes: [NotesKey: LimitNotes] = [:]
-        var calendars: [CalendarKey: UInt] = [:]
+    struct Tables {
+        /// By the offset of its definition.
+        var limits: [Int: KnownLimit] = [:]
+        fileprivate var calendars: [CalendarKey: UInt] = [:]
     }
 
-    private struct NotesKey: Hashable {
-        var definition: Int
-        var parameterNumber: UInt64
+    /// A limit of the document as this process knows it.
+    struct KnownLimit {
+        let tally: LimitTally
+        /// The newest last. Plans name them unowned, so none is ever dropped: one for each set of
+        /// parameters that this process decided with.
+        var notes: [LimitNotes] = []
     }
 
-    private struct CalendarKey: Hashable {
+    fileprivate struct CalendarKey: Hashable {
         var zone: [UInt8]
         var unit: CalendarUnit
     }
 
     let planMemory = PlanMemory()
-    private let tables = ForkableLock(Tables(), rank: .notes)
-    private let loading = ForkableLock((), rank: .load)
+    let tables = ForkableLock(Tables(), rank: .notes)
 
     package init(segment: Segment, clock: StoreClock, url: String = "memory:") {
         self.segment = segment
@@ -56,77 +58,6 @@ package final class SegmentStore: Store {
 
     package var keyCount: Int { segment.keyCount }
     package var keyCapacity: Int { segment.keyCapacity }
-
-    package func load(_ scopes: [LimitScope]) throws(StoreError) -> LoadedLimits {
-        let result = loading.withLock { _ in
-            Result { () throws(StoreError) in try loadLocked(scopes) }
-        }
-        return try result.get()
-    }
-
-    private func loadLocked(_ scopes: [LimitScope]) throws(StoreError) -> LoadedLimits {
-        let now = clock.now()
-        // What may fail comes first: a load that is refused has changed nothing.
-        var definitions: [[Definition]] = []
-        for scope in scopes {
-            var row: [Definition] = []
-            for limit in scope.limits { row.append(try definition(limit, of: scope, now: now)) }
-            definitions.append(row)
-        }
-        let notes = zip(scopes, definitions).map { scope, row in
-            zip(scope.limits, row).map { limit, definition in
-                load(limit, of: scope, into: definition, now: now)
-            }
-        }
-        segment.loadVersion.increment()
-        return LoadedLimits(notes: notes)
-    }
-
-    private func definition(
-        _ limit: Limit, of scope: LimitScope, now: Int64
-    ) throws(StoreError) -> Definition {
-        var identity = LimitKey.definition(policy: scope.policy, limit: limit)
-        for name in scope.keyNames { LimitKey.append(name.utf8, to: &identity) }
-        return try segment.definition(
-            identity: identity, kind: limit.kind.code,
-            parameters: Definition.Parameters(limit.kind, loadedAt: now))
-    }
-
-    private func load(
-        _ limit: Limit, of scope: LimitScope, into definition: Definition, now: Int64
-    ) -> LimitNotes {
-        let parameters = Definition.Parameters(limit.kind, loadedAt: now)
-        if definition.parameters().current.values != parameters.values {
-            if definition.sweptNumber != definition.parameterNumber { sweep(definition) }
-            definition.setParameters(parameters)
-            sweep(definition)
-        }
-        let number = definition.parameterNumber
-        let notes = tables.withLock { tables in
-            let key = NotesKey(definition: definition.offset, parameterNumber: number)
-            if let known = tables.notes[key] { return known }
-            let notes = LimitNotes(
-                definition: definition, clock: clock, policyName: scope.policy, limit: limit,
-                attributeNames: scope.keyNames,
-                parameterNumber: number)
-            tables.notes[key] = notes
-            return notes
-        }
-        notes.wasMatched.store(false, ordering: .relaxed)
-        notes.wasCharged = false
-        return notes
-    }
-
-    /// Brings every word of a definition under its parameters in force.
-    private func sweep(_ definition: Definition) {
-        if definition.kind == .bucket {
-            segment.forEachKey { key, owner in
-                guard owner.offset == definition.offset else { return }
-                _ = segment.convertBucket(key, of: definition)
-            }
-        }
-        definition.sweptNumber = definition.parameterNumber
-    }
 
     /// The cell of a zone and unit, made where it is new.
     func calendarCell(zone name: String, unit: CalendarUnit) throws(ZoneError) -> UnsafeRawPointer {
@@ -167,18 +98,23 @@ package final class SegmentStore: Store {
         let record = segment.base + key.offset
         // Who began to remove it died.
         if segment.isRetired(key.offset, kind: definition.kind) { return true }
-        let parameters = definition.parameters().current
-        guard parameters.isPlausible(definition.kind) else { return false }
+        guard let (number, parameters) = definition.parameters() else { return false }
         let values = parameters.values
         switch definition.kind {
         case .bucket:
-            guard let (bucket, _) = segment.convertBucket(key, of: definition) else { return false }
+            guard let (bucket, parity) = segment.convertBucket(key, of: definition) else {
+                return false
+            }
+            let isInForce = { definition.parameterNumber == number && number & 1 == parity }
             if bucket.needsStamp {
-                BucketStamp(record: record).renew(bucket, now: now, tag: key.tag)
+                BucketStamp(record: record).renew(
+                    bucket, now: now, tag: key.tag, parity: parity, isInForce: isInForce)
             }
             let state = segment.word(key.offset + KeyRecord.state)
             let word = state.load()
-            return bucket.lead(of: word, now: now) == 0 && state.swap(word, TokenBucket.retired)
+            // Behind the word: it is of these parameters.
+            return bucket.lead(of: word, now: now) == 0 && isInForce()
+                && state.swap(word, TokenBucket.retired)
         case .rolling:
             let window = RollingWindow(
                 limit: values[0], windowNanoseconds: values[1], guardNanoseconds: values[2])
@@ -198,9 +134,7 @@ package final class SegmentStore: Store {
     private func retireCalendarIfIdle(
         _ key: KeyReference, _ definition: Definition, wall: Int64
     ) -> Bool {
-        let known = tables.withLock { tables in
-            tables.notes.values.first { $0.definition.offset == definition.offset }
-        }
+        let known = tables.withLock { $0.limits[definition.offset]?.notes.last }
         guard case .calendarWindow(_, let unit, let zone, _)? = known?.limit.kind,
             let address = try? calendarCell(zone: zone, unit: unit)
         else { return false }
@@ -222,35 +156,6 @@ extension LimitKind {
         case .rollingWindow: .rolling
         case .calendarWindow: .calendar
         case .concurrency: .concurrency
-        }
-    }
-}
-
-extension Segment {
-    /// Brings a bucket's word under the parameters in force, where a reload left it behind.
-    ///
-    /// - Returns: the bucket in force and its parity; nil when the key is gone.
-    func convertBucket(
-        _ key: KeyReference, of definition: Definition
-    ) -> (bucket: TokenBucket, parity: UInt64)? {
-        let state = word(key.offset + KeyRecord.state)
-        while true {
-            let (number, parameters) = definition.parameters()
-            let word = state.load()
-            guard Self.isSameLife(self.word(key.offset + KeyRecord.tag).load(), key.tag),
-                word != TokenBucket.retired
-            else { return nil }
-            let bucket = parameters.bucket
-            let parity = number & 1
-            if word & 1 == parity { return (bucket, parity) }
-            let old = definition.previousParameters().bucket
-            // Another load in between would have changed the number, and the old slot with it.
-            guard definition.parameterNumber == number else { continue }
-            let new = bucket.converted(word, from: old, now: parameters.loadedAt, parity: parity)
-            // Before the word: the stamp of a bucket that did not need one may be ancient.
-            self.word(key.offset + KeyRecord.stamp).raise(UInt64(bitPattern: parameters.loadedAt))
-            if state.swap(word, new) { return (bucket, parity) }
-            retries.increment()
         }
     }
 }

@@ -67,10 +67,7 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
             // The plan's parameters are the word's own unless a load changed them since; the word's
             // parity alone does not tell that after two loads.
             var bucket = self.bucket.pointee
-            let notes = pointee.notes.takeUnretainedValue()
-            if word & 1 != pointee.detail
-                || notes.definition.parameterNumber != notes.parameterNumber
-            {
+            if word & 1 != pointee.detail || !pointee.notes.takeUnretainedValue().isInForce {
                 guard let (converted, parity) = convertBucket() else { return false }
                 guard state.load() == word else { continue }
                 guard word & 1 == parity else { continue }

@@ -90,7 +90,8 @@ final class World {
         try Limiter(
             policyJSON: Self.firstPolicy,
             options: Limiter.Options(
-                store: "file:\(path)", clock: .manual(startUnixNanoseconds: 1_700_000_000_000_000_000),
+                store: "file:\(path)",
+                clock: .manual(startUnixNanoseconds: 1_700_000_000_000_000_000),
                 permitCapacity: 64, keyCapacity: 200))
     }
 

@@ -55,7 +55,8 @@ func create(path: String) throws -> Int {
             CrashPoint.arm(number)
             let limiter = try Limiter(
                 policyJSON: World.firstPolicy,
-                options: Limiter.Options(store: "file:\(path)", clock: .manual(startUnixNanoseconds: 0)))
+                options: Limiter.Options(
+                    store: "file:\(path)", clock: .manual(startUnixNanoseconds: 0)))
             World.finish(limiter)
         }
         let world = try World(path: path, isLater: false, isNew: false)
