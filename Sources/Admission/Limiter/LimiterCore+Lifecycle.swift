@@ -45,7 +45,7 @@ extension LimiterCore {
     }
 
     /// Looks what other processes on the store have loaded, reports it once, and finishes what one
-    /// of them left behind. O(limits); for the heartbeat, a plan made anew, events and snapshot.
+    /// of them left behind. O(limits); with each beat, the first plan behind a load, and for events.
     func noticeLoads() {
         let (found, own) = state.withLock { state in
             store.finishLoads(&state.loadsSeen, state.loaded.limits)

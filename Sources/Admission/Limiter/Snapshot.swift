@@ -163,7 +163,6 @@ public enum AdmissionVersion {
 extension LimiterCore {
     func snapshot() -> Snapshot {
         beatIfDue()
-        noticeLoads()
         let now = store.clock.now()
         let (loaded, gates, loads) = state.withLock { ($0.loaded, $0.gatesOpen, $0.loads) }
         let permits = hot.pointee.permits.counts()

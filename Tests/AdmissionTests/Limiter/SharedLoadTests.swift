@@ -155,6 +155,7 @@ import Testing
     @Test("a single bucket is decided the short way again once its stored parameters were met")
     func shortWay() throws {
         let file = try SharedFile(clock: .system)
+        defer { withExtendedLifetime(file) {} }
         let old = try file.limiter(F.pace("1/1h", 100))
         let gate = try old.gate([])
         #expect(gate.ask().record.outcome == 1)

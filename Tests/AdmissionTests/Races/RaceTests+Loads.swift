@@ -27,6 +27,7 @@ extension RaceTests {
         var again = 0
         for round in 1...Race.mostRounds {
             let file = try SharedFile(clock: .system)
+            defer { withExtendedLifetime(file) {} }
             let limiters = try (0..<4).map { _ in
                 try file.limiter(
                     #"{"name": "a", "count": "requests", "limit": 60, "window": "2ms"}"#,

@@ -15,12 +15,20 @@ import Testing
     private static let capacities: [[Int64]] = [[10, 10, 3], [20, 20, 5], [30, 30, 7]]
 
     private let documents: [PolicyDocument]
+    /// The files stay as long as the test.
+    private let files = Gathered<SharedFile>()
+
+    private func file() throws -> SharedFile {
+        let file = try SharedFile()
+        files.append([file])
+        return file
+    }
 
     init() throws { documents = try #require(Self.documents) }
 
     /// A store with the first document, 4 requests used, and a second process on it.
     private func opened() throws -> (one: Limiter, two: Limiter, gate: Gate) {
-        let file = try SharedFile()
+        let file = try file()
         let limits = [F.pace("1/1s", 10), F.rpm(10), F.slots(3)].joined(separator: ", ")
         let one = try file.limiter(limits)
         let gate = try one.gate([])
@@ -150,7 +158,7 @@ import Testing
         let paces = ["1/1s", "999999937/1s", "1/1h", "1000000000/1m"]
         for (index, made) in paces.enumerated() {
             for (other, last) in paces.enumerated() where index != other {
-                let limiter = try SharedFile().limiter(F.pace(made, 1_000))
+                let limiter = try file().limiter(F.pace(made, 1_000))
                 try limiter.advance(nanoseconds: 400 * 86_400 * F.second)
                 let store = limiter.core.store
                 let notes = limiter.core.state.withLock { $0.loaded.limits.notes[0][0] }
@@ -172,7 +180,7 @@ import Testing
     )
     func idleCycle() throws {
         for days: Int64 in [0, 1, 40, 400, 3_000] {
-            let limiter = try SharedFile().limiter(F.pace("999999937/1s", 1_000))
+            let limiter = try file().limiter(F.pace("999999937/1s", 1_000))
             try limiter.advance(nanoseconds: F.second)
             #expect(try limiter.gate([]).ask(requests: 1_000).record.outcome == 1)
             for _ in 0..<days * 4 { try limiter.advance(nanoseconds: 21_600 * F.second) }

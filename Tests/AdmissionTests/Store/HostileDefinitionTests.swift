@@ -113,7 +113,7 @@ import Testing
     func fuzz() throws {
         let victim = try Victim()
         var numbers = SeededNumbers(seed: TestLength.seed)
-        let count = TestLength.isSoak ? 200_000 : 2_000
+        let count = TestLength.isSoak ? 200_000 : 600
         var errors: [String: Int] = [:]
         for _ in 0..<count {
             victim.putBack()
@@ -136,7 +136,7 @@ import Testing
         let victim = try Victim()
         var inputs = 0
         for target in victim.targets {
-            for value: UInt64 in [0, 1, .max, 1 << 63, 1 << 62, 0xffff_ffff, 1 << 32, 97 << 40] {
+            for value: UInt64 in [0, .max, 1 << 62, 0xffff_ffff] {
                 victim.putBack()
                 victim.segment.word(target).store(value)
                 _ = victim.use()

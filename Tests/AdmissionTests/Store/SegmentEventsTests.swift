@@ -116,6 +116,7 @@ import Testing
     @Test("events of two limiters are merged by wall time, each numbered once")
     func merged() throws {
         let file = try SharedFile()
+        defer { withExtendedLifetime(file) {} }
         let one = try file.limiter(F.rpm(10))
         let two = try file.limiter(F.rpm(10))
         one.core.report(.ownerDied, "a")
@@ -140,6 +141,7 @@ import Testing
     @Test("an event that is not whole yet is taken over when it is")
     func lateEvent() throws {
         let file = try SharedFile()
+        defer { withExtendedLifetime(file) {} }
         let limiter = try file.limiter(F.rpm(10))
         let segment = limiter.core.store.segment
         let number = segment.word(Segment.Header.eventCount).fetchAdd(1) + 1
@@ -160,6 +162,7 @@ import Testing
     @Test("a reload that is refused is told to the others too")
     func refusedElsewhere() throws {
         let file = try SharedFile()
+        defer { withExtendedLifetime(file) {} }
         let one = try file.limiter(F.rpm(10))
         let two = try file.limiter(F.rpm(10))
         #expect(throws: LimiterError.self) { try one.reload(policyJSON: "{}") }

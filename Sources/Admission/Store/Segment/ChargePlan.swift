@@ -77,28 +77,6 @@ package final class LimitNotes: Sendable {
     }
 }
 
-/// What a process counts of one limit from its load on, whatever parameters it decided with.
-package final class LimitTally: Sendable {
-    /// A gate was opened on the limit since its load.
-    package let wasMatched = Atomic<Bool>(false)
-    /// A cost above 0 met it since its load.
-    package let wasCharged = Atomic<Bool>(false)
-    package let damages = Count()
-    package let rejections = (0..<6).map { _ in Count() }
-
-    package final class Count: Sendable {
-        package let value = Atomic<UInt64>(0)
-    }
-
-    init() {}
-
-    /// The limit was loaded again: whether anything meets it is asked anew.
-    func begin() {
-        wasMatched.store(false, ordering: .relaxed)
-        wasCharged.store(false, ordering: .relaxed)
-    }
-}
-
 /// What all keys of a limit share on the path of a single bucket: one line for all of them.
 @frozen
 @usableFromInline
@@ -382,46 +360,5 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
             && MemoryLayout<ChargeStep>.size <= ChargePlan.stepBytes
             && MemoryLayout<ChargePlan>.size <= ChargePlan.successorOffset
             && MemoryLayout<TokenBucket>.size <= 48 && MemoryLayout<RollingWindow>.size <= 48
-    }
-}
-
-/// A name with an address of its own for C: one copy per distinct name and kind of store in the
-/// process, never freed. In front of the bytes stands which kind of store it was made for, so that
-/// a decision that has a limit's name has its store's mode.
-package struct InternedName: @unchecked Sendable {
-    // Unchecked: an address of bytes that are never written again nor freed.
-    package let address: UnsafePointer<CChar>
-
-    private static let table = ForkableLock<[[UInt8]: UInt]>([:], rank: .names)
-
-    package init(_ name: String, mode: StoreMode = .memory) {
-        let bits = Self.table.withLock { table -> UInt in
-            let key = [UInt8(truncatingIfNeeded: mode.rawValue)] + Array(name.utf8)
-            if let known = table[key] { return known }
-            let bytes = Array(name.utf8CString)
-            let copy = UnsafeMutableRawPointer.allocate(
-                byteCount: Self.prefix + bytes.count, alignment: 8)
-            copy.storeBytes(of: mode.rawValue, as: Int32.self)
-            bytes.withUnsafeBytes { bytes in
-                if let start = bytes.baseAddress {
-                    (copy + Self.prefix).copyMemory(from: start, byteCount: bytes.count)
-                }
-            }
-            let bits = UInt(bitPattern: copy + Self.prefix)
-            table[key] = bits
-            return bits
-        }
-        guard let address = UnsafePointer<CChar>(bitPattern: bits) else {
-            preconditionFailure("a name's address is never nil")
-        }
-        self.address = address
-    }
-
-    private static var prefix: Int { 8 }
-
-    /// `StoreMode.rawValue` of the store that an interned name was made for.
-    @inline(__always)
-    static func storeMode(of name: UnsafePointer<CChar>) -> Int32 {
-        UnsafeRawPointer(name).load(fromByteOffset: -prefix, as: Int32.self)
     }
 }
