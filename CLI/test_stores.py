@@ -120,6 +120,37 @@ def the_lease_of_a_process_that_was_killed_is_reclaimable_and_then_reclaimed():
     assert "reclaimed  2 leases of dead processes" in output, output
 
 
+@test
+def inspect_tells_events_and_whether_a_broken_policy_was_refused():
+    path = path_of("events")
+    with holder(path, {"a": 1}) as process:
+        store = inspect(path)
+        assert store["loads"] == 1 and int(store["document_hash"], 16) != 0, store
+        assert store["refused_reload"] is None and "never" not in run("inspect", path).stdout, store
+        tell(process, "break")
+        store = inspect(path)
+        output = run("inspect", path).stdout
+        assert store["events"][-1]["kind"] == "reload_refused", store["events"]
+        assert store["refused_reload"]["pid"] == process.pid, store
+        assert "a broken policy was refused" in output and "reload_refused" in output, output
+        tell(process, "mend")
+        assert inspect(path)["refused_reload"] is None
+        assert inspect(path)["events"][-1]["kind"] == "loaded"
+        assert "broken" not in run("inspect", path).stdout
+        tell(process, "break")
+        assert inspect(path)["refused_reload"]
+        process.kill()
+        process.wait()
+    # Nobody goes on with an old one.
+    assert inspect(path)["refused_reload"] is None
+    with holder(path, {}):
+        deadline = time.monotonic() + 10
+        while inspect(path)["events"][-1]["kind"] != "owner_died" and time.monotonic() < deadline:
+            time.sleep(0.05)
+        event = inspect(path)["events"][-1]
+    assert event["kind"] == "owner_died" and str(process.pid) in event["text"], event
+
+
 # -- Files that are no stores
 
 

@@ -15,6 +15,7 @@ struct InspectionView {
         if store.limits.contains(where: { !$0.keys.isEmpty }) { sections.append(keys) }
         if !store.leases.isEmpty { sections.append(leases) }
         if !store.owners.isEmpty { sections.append(owners) }
+        if !store.events.isEmpty { sections.append(events) }
         let footer = footer
         if !footer.isEmpty { sections.append(footer.joined(separator: "\n")) }
         return sections.joined(separator: "\n\n")
@@ -149,8 +150,34 @@ struct InspectionView {
         }
     }
 
+    /// The newest last.
+    private var events: String {
+        var table = TextTable([("at", .left), ("pid", .right), ("event", .left), ("", .left)])
+        for event in store.events.suffix(20) {
+            table.add([
+                cell(Self.time(event.instant.unixNanoseconds)), cell("\(event.processID)"),
+                cell(event.kind.rawValue, Self.isAlarming(event.kind) ? .yellow : nil),
+                TextTable.Cell(event.text),
+            ])
+        }
+        return section("Events", table)
+    }
+
+    private static func isAlarming(_ kind: Event.Kind) -> Bool {
+        switch kind {
+        case .reloadRefused, .policyBroken, .damagedWindow, .storeReplaced: true
+        default: false
+        }
+    }
+
     private var footer: [String] {
         var lines: [String] = []
+        if let refused = store.refusedReload {
+            let text = Wording.printable(refused.text)
+            lines.append(
+                Terminal.styled("✗ a broken policy was refused, the one before goes on: ", .red)
+                    + text)
+        }
         if store.omitted > 0 {
             lines.append(
                 "  \(Wording.number(store.omitted)) more keys and leases are not listed: --keys")

@@ -39,7 +39,7 @@ struct AdmissionCommand: ParsableCommand {
 
             Exit codes:
               0  done
-              1  a policy is invalid, a call would be rejected, a store is damaged or in use
+              1  a policy is invalid, a call refused, a store damaged or in use
               2  the arguments make no sense
               3  a file cannot be read, or is no trace or store
             """,

@@ -19,6 +19,32 @@ extension StoreInspection {
     }
 }
 
+/// What processes told each other, and anyone who looks.
+extension StoreInspection {
+    /// The newest events, oldest first, at most 64: loads and refused ones, deaths, damage.
+    /// Their numbers are the store's own.
+    public var events: [Event] {
+        sharedEvents.compactMap { event in
+            Event.Kind(code: event.kind).map { kind in
+                Event(
+                    sequence: event.sequence, kind: kind,
+                    instant: WallInstant(unixNanoseconds: event.wallNanoseconds),
+                    processID: event.processID, text: event.text)
+            }
+        }
+    }
+
+    /// The document that was refused last, of an edit of the policy file or of a `reload`: the process
+    /// that refused it goes on with the one before. Nil where it has ended, where a document was
+    /// reloaded since, and where 64 newer events hide it.
+    public var refusedReload: Event? {
+        events.reversed().prefix { $0.kind != .loaded }.first { event in
+            event.kind == .reloadRefused
+                && owners.contains { $0.pid == event.processID && $0.isAlive != false }
+        }
+    }
+}
+
 /// Looking for what no writer leaves in a store.
 public enum StoreCheck {
     /// Checks a store that others may be using, changing nothing.
@@ -44,8 +70,10 @@ public enum StoreReset {
     /// print("\(report.keys) keys, \(report.leasesFreed) leases")
     /// ```
     ///
-    /// - Parameter force: also where live processes use the store, which go on deciding; the leases
-    ///   of their open permits stay.
+    /// - Parameters:
+    ///   - store: its URL.
+    ///   - force: also where live processes use the store, which go on deciding; the leases of their
+    ///     open permits stay.
     /// - Throws: `LimiterError`: `storeInUse` with the number of live processes, `storeReplaced`, and
     ///   what `StoreInspection.read` throws.
     /// - Complexity: O(keys x cells).

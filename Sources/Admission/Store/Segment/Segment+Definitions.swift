@@ -60,7 +60,6 @@ extension Segment {
 }
 
 extension Definition.Parameters {
-
     /// The window of a rolling limit.
     var rolling: RollingWindow {
         RollingWindow(

@@ -30,6 +30,7 @@ extension StoreInspection {
         reclaimedLeases = segment.word(Header.reclaimedLeases).load()
         owners = reader.owners
         limits = reader.rows
+        sharedEvents = segment.recentEvents()
         leases = reader.leases
         omitted = reader.omitted
         isDamaged = reader.isDamaged

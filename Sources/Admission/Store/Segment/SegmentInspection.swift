@@ -49,6 +49,8 @@ public struct StoreInspection: Sendable {
     public let owners: [Owner]
     /// Every limit ever loaded, newest first.
     public let limits: [LimitRow]
+    /// What processes noted for each other, oldest first.
+    package let sharedEvents: [SegmentEvent]
     /// Leases that live, at most as many as keys were asked for.
     public let leases: [Lease]
     /// Keys and leases that are not listed, since more were found than asked for; of the keys those

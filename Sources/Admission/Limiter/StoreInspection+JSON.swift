@@ -29,6 +29,10 @@ extension StoreInspection {
             writer.array { writer in for limit in limits { limit.write(&writer) } }
             writer.key("leases")
             writer.array { writer in for lease in leases { lease.write(&writer) } }
+            writer.key("events")
+            writer.array { writer in for event in events { event.write(&writer) } }
+            writer.key("refused_reload")
+            if let refusedReload { refusedReload.write(&writer) } else { writer.null() }
             writer.member("omitted", omitted)
             writer.member("damaged", isDamaged)
         }
