@@ -109,6 +109,11 @@ extension Segment {
 
     private func look(now: Int64) -> OwnerLook {
         let (process, system) = watch.process()
+        // Most often nobody else is there: then nothing is asked of the system, nor allocated.
+        if hasNoOwner(but: process) {
+            watch.noteLook(now: now)
+            return OwnerLook()
+        }
         let look = lookAtOwners(by: process, system, now: now)
         watch.note(look.deaths)
         watch.noteLook(now: now)

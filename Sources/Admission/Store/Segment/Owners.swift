@@ -151,6 +151,24 @@ extension Segment {
         }
     }
 
+    /// Whether every entry in use is a live one of this very process.
+    func hasNoOwner(but process: ProcessFacts) -> Bool {
+        var number = 1
+        while number <= highestOwner {
+            let word = ownerWord(number).load()
+            let startTime = ownerWord(number, 8).load()
+            let boot = ownerWord(number, 24).load()
+            let isOwn =
+                OwnerEntry.state(word) == .live
+                && Int32(truncatingIfNeeded: word & 0xffff_ffff) == process.pid
+                && startTime & OwnerEntry.factMask == process.startTime
+                && boot & OwnerEntry.factMask == process.boot
+            guard OwnerEntry.state(word) == .free || isOwn else { return false }
+            number += 1
+        }
+        return true
+    }
+
     /// Every entry that is not free.
     package func owners() -> [OwnerEntry] {
         let highest = highestOwner
