@@ -38,20 +38,20 @@ package struct SharedWord: @unchecked Sendable {
 
     @inline(__always)
     package func store(_ value: UInt64) {
-        Self.beforeWrite()
+        beforeWrite()
         address.pointee.store(value, ordering: .releasing)
     }
 
     @inline(__always)
     package func storeRelaxed(_ value: UInt64) {
-        Self.beforeWrite()
+        beforeWrite()
         address.pointee.store(value, ordering: .relaxed)
     }
 
     /// Puts `desired` where `expected` still stands; true when it did.
     @inline(__always)
     package func swap(_ expected: UInt64, _ desired: UInt64) -> Bool {
-        Self.beforeWrite()
+        beforeWrite()
         return address.pointee.compareExchange(
             expected: expected, desired: desired, ordering: .acquiringAndReleasing
         ).exchanged
@@ -60,7 +60,7 @@ package struct SharedWord: @unchecked Sendable {
     /// `swap` with sequential consistency: a later `loadSequential` of another word does not pass it.
     @inline(__always)
     package func swapSequential(_ expected: UInt64, _ desired: UInt64) -> Bool {
-        Self.beforeWrite()
+        beforeWrite()
         return address.pointee.compareExchange(
             expected: expected, desired: desired, ordering: .sequentiallyConsistent
         ).exchanged
@@ -75,7 +75,7 @@ package struct SharedWord: @unchecked Sendable {
     package func raise(_ value: UInt64) {
         var seen = load()
         while seen < value {
-            Self.beforeWrite()
+            beforeWrite()
             let result = address.pointee.compareExchange(
                 expected: seen, desired: value, ordering: .acquiringAndReleasing)
             if result.exchanged { return }
@@ -85,27 +85,27 @@ package struct SharedWord: @unchecked Sendable {
 
     /// Adds one; for counts that only a person reads.
     package func increment(by amount: UInt64 = 1) {
-        Self.beforeWrite()
+        beforeWrite()
         address.pointee.wrappingAdd(amount, ordering: .relaxed)
     }
 
     /// Takes one away, below 0 where need be; for counts that only a person reads.
     package func decrement() {
-        Self.beforeWrite()
+        beforeWrite()
         address.pointee.wrappingSubtract(1, ordering: .relaxed)
     }
 
     /// Adds `amount` and returns the value before.
     package func fetchAdd(_ amount: UInt64) -> UInt64 {
-        Self.beforeWrite()
+        beforeWrite()
         return address.pointee.wrappingAdd(amount, ordering: .acquiringAndReleasing).oldValue
     }
 
     /// Where the crash tests' build ends the process; nothing in any other.
     @inline(__always)
-    package static func beforeWrite() {
+    private func beforeWrite() {
         #if ADMISSION_CRASH_POINTS
-            CrashPoint.hit()
+            CrashPoint.hit(UnsafeRawPointer(address))
         #endif
     }
 }

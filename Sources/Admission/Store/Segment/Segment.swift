@@ -178,6 +178,9 @@ package final class Segment: @unchecked Sendable {
     }
 
     deinit {
+        #if ADMISSION_CRASH_POINTS
+            CrashPoint.forget(base)
+        #endif
         munmap(base, size)
     }
 

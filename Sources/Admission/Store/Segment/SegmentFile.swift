@@ -124,6 +124,9 @@ final class SegmentFile: Sendable {
         guard let mapped, mapped != MAP_FAILED else {
             throw .outOfMemory(bytes: bytes, errno: errno)
         }
+        #if ADMISSION_CRASH_POINTS
+            CrashPoint.note(mapped, bytes: bytes)
+        #endif
         return mapped
     }
 
