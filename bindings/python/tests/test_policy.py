@@ -117,3 +117,39 @@ def test_a_reload_keeps_what_was_used(open_limiter: Open, tmp_path: Path) -> Non
     limiter.reload(path)
     decision = gate.try_charge()
     assert (decision.limit, decision.remaining) == (30, 27)
+
+
+def test_a_json_file_is_watched_and_a_broken_edit_changes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "policy.json"
+
+    def write(text: str) -> None:
+        new = tmp_path / "new"
+        new.write_text(text)
+        new.replace(path)
+
+    def burst() -> int:
+        limit: int = gate.explain()["limits"][0]["capacity"]
+        return limit
+
+    def document(size: int) -> str:
+        return json.dumps(
+            {"admission": 1, "policies": [{"name": "p", "limits": [
+                {"name": "b", "count": "requests", "rate": "1/s", "burst": size}]}]}
+        )
+
+    write(document(5))
+    with admission.Limiter(path, "memory:", clock="manual") as limiter:
+        gate = limiter.gate()
+        assert burst() == 5
+        write(document(7))
+        limiter.advance(1_000_000_000)
+        assert burst() == 7
+        write("{")
+        for _ in range(3):
+            limiter.advance(1_000_000_000)
+        assert burst() == 7
+        assert limiter.snapshot()["policy_broken"]
+        assert any(event["kind"] == "reload_refused" for event in limiter.events())
+        write(document(9))
+        limiter.advance(1_000_000_000)
+        assert burst() == 9 and not limiter.snapshot()["policy_broken"]

@@ -14,7 +14,7 @@ from . import _siblings
 from ._call import MAX_POOLED, Call, pointer
 from ._errors import AdmissionError, ArgumentError, ArgumentTypeError, Status
 from ._gate import Gate
-from ._policy import PolicySource, policy_json
+from ._policy import PolicySource, policy_json, watched_path
 
 _CLOCKS = {"system": 0, "manual": 1}
 _HEARTBEATS = {"automatic": 0, "manual": 1}
@@ -45,8 +45,10 @@ class Limiter:
         """Loads the policy and opens the store.
 
         ``policy``: a mapping, JSON text, or a path (an ``os.PathLike``, or text that ends in
-        ``.json``, ``.yaml`` or ``.yml``; YAML needs PyYAML). ``store``: its URL; None takes the
-        environment's ``ADMISSION_STORE``, then ``memory:``. ``clock``: ``system``, or ``manual``,
+        ``.json``, ``.yaml`` or ``.yml``; YAML needs PyYAML). A JSON file is watched: an edit is in
+        force within a second, a broken one changes nothing and leaves an event. ``store``: its
+        URL, ``memory:`` or ``file:/path``, the quota of all processes that open that file; None
+        takes the environment's ``ADMISSION_STORE``, then ``memory:``. ``clock``: ``system``, or ``manual``,
         which starts at ``start_unix_ns`` and stands still until ``advance`` moves it.
         ``permit_capacity`` and ``key_capacity``: permits open and limit keys at once; 0 takes the
         library's defaults (65,536 and 1,048,576). ``heartbeat``: ``automatic``, or ``manual``
@@ -54,10 +56,14 @@ class Limiter:
         """
         self._closed = False
         self._free: deque[Call] = deque(maxlen=MAX_POOLED)  # the newest are kept
+        # Read here too where the library will: the errors are the same for every source.
+        document = policy_json(policy)
+        path = watched_path(policy)
         options = c.Options(
             struct_size=ctypes.sizeof(c.Options),
             clock=_choice("clock", clock, _CLOCKS),
-            policy_json=policy_json(policy),
+            policy_json=None if path is not None else document,
+            policy_path=path,
             store_url=None if store is None else c.text("store", store),
             start_unix_ns=c.int64("start_unix_ns", start_unix_ns),
             permit_capacity=c.int64("permit_capacity", permit_capacity),

@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Mapping
 from importlib import import_module
-from typing import Any, Union
+from typing import Any, Optional, Union
 
 from ._errors import PolicyError, Status
 
@@ -42,6 +42,17 @@ def policy_json(policy: PolicySource) -> bytes:
         Status.INVALID_POLICY,
         f"a policy is a mapping, JSON text or a path, not {type(policy).__name__}",
     )
+
+
+def watched_path(policy: PolicySource) -> Optional[bytes]:
+    """The path of a JSON file, which the library reads by itself and watches; None for the rest."""
+    if isinstance(policy, Mapping):
+        return None
+    path = os.fspath(policy)
+    named = isinstance(policy, os.PathLike) or path.lower().endswith(_SUFFIXES)
+    if not named or path.lower().endswith((".yaml", ".yml")):
+        return None
+    return os.fsencode(path)
 
 
 def _read_file(policy: Union[str, os.PathLike[str]]) -> bytes:
