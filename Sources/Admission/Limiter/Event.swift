@@ -178,7 +178,7 @@ extension LimiterCore {
         state.withLock { state in
             // Under the lock, so that nobody merges it as another's in between.
             let sequence =
-                kind.code == 0
+                kind.code == 0 || store.segment.isGone.load(ordering: .relaxed)
                 ? nil
                 : store.segment.noteEvent(
                     kind: kind.code, wallNanoseconds: wall.unixNanoseconds, text: text)
@@ -187,6 +187,10 @@ extension LimiterCore {
     }
 
     func events(after sequence: UInt64) -> [Event] {
+        beatIfDue()
+        if store.segment.isGone.load(ordering: .relaxed) {
+            return state.withLock { $0.events.after(sequence) }
+        }
         reportDamages()
         reportDeaths()
         noticeLoads()

@@ -18,6 +18,8 @@ final class Heartbeat: Sendable {
     private struct Members {
         /// Process whose thread runs; 0 for none.
         var threadIdentity: UInt64 = 0
+        /// Limiters on files that have no thread.
+        var files: [Member] = []
         /// Written to when the beat gets shorter or the last limiter goes; made with the thread.
         var wakeDescriptor: Int32 = -1
         var cores: [Member] = []
@@ -64,6 +66,9 @@ final class Heartbeat: Sendable {
     /// Starts the thread again in a forked child whose parent's ran. Waits for nobody, so that any
     /// caller may ask, whatever it holds: two loads where there is nothing to do.
     func revive() {
+        _ = members.withLockIfFree { members in
+            for file in members.files { _ = file.core?.store.segment.checkFile() }
+        }
         let known = threadIdentity.load(ordering: .relaxed)
         let identity = ProcessIdentity.current()
         guard known != 0, known != identity else { return }
@@ -79,11 +84,19 @@ final class Heartbeat: Sendable {
         threadIdentity.store(identity, ordering: .relaxed)
     }
 
+    /// Has the file of a limiter looked at once a second by whoever reads the time: for one without
+    /// a thread, whose callers may do nothing but decide.
+    func watch(_ core: LimiterCore) {
+        SecondHook.set { Heartbeat.shared.revive() }
+        members.withLock { $0.files.append(Member(tag: Self.tag(core), core: core)) }
+    }
+
     /// Forgets a limiter that ends.
     func remove(_ core: LimiterCore) {
         members.withLock { members in
             let tag = Self.tag(core)
             members.cores.removeAll { $0.tag == tag }
+            members.files.removeAll { $0.tag == tag }
             if members.cores.isEmpty { Self.wake(members) }
         }
     }

@@ -29,7 +29,8 @@ extension LimiterCore {
 
     /// Keeps the time between two beats: min(500 ms, a third of the shortest lease).
     func beatNanoseconds() -> Int64 {
-        min(Self.longestBeat, (shortestLease() ?? Int64.max) / 3)
+        let lease = min(shortestLease() ?? Int64.max, shortestPlanned.load(ordering: .relaxed))
+        return min(Self.longestBeat, lease / 3)
     }
 
     /// The same by a caller that is not in a hurry, where no thread does it; nothing is renewed. At

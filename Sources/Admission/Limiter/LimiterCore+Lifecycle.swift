@@ -6,6 +6,10 @@ extension LimiterCore {
 
     private func reloadLocked(_ document: PolicyDocument) throws(LimiterError) {
         try checkOpen()
+        beatIfDue()
+        if store.segment.isReplaced {
+            throw LimiterError(StoreError.replaced(path: store.segment.path ?? ""))
+        }
         let hash = state.withLock { $0.loaded.table.document.hash }
         do throws(StoreError) {
             // The store raises the version when the parameters change; gates that resolve between

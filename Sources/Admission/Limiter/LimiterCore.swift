@@ -45,6 +45,8 @@ package final class LimiterCore: @unchecked Sendable {
     /// Held while this process takes an owner's entry.
     let adoption = ForkableLock((), rank: .adoption)
     /// The policy file that is watched, if one is.
+    /// The shortest lease of any plan so far.
+    let shortestPlanned = Atomic<Int64>(.max)
     let policyFile = ForkableLock<PolicyFile?>(nil, rank: .policyFile)
     /// Steady instant of the last beat that a caller did.
     let beatenAt = Atomic<Int64>(0)
@@ -85,14 +87,20 @@ package final class LimiterCore: @unchecked Sendable {
         do throws(StoreError) {
             try requireOwner()
         } catch {
-            throw LimiterError(error)
+            // Without concurrency nobody asks for an entry.
+            if shortestLease() != nil { throw LimiterError(error) }
         }
         if let name = store.segment.unprovenFileSystem {
             report(.fileSystemUnproven, "\(url) lies on \(name), where nobody has tried a store")
         }
-        // What processes held that died while nobody was here.
-        store.segment.reclaimDead(now: store.clock.now())
+        // What processes held that died while nobody was here: the first beat gives it back.
         if beatsFromOpening { startHeartbeat(ProcessIdentity.current()) }
+        if options.heartbeat == .manual || manual != nil || !beatsFromOpening {
+            store.segment.reclaimDead(now: store.clock.now())
+        }
+        if store.mode == .file, options.heartbeat == .manual, manual == nil {
+            Heartbeat.shared.watch(self)
+        }
     }
 
     deinit {
@@ -204,7 +212,20 @@ extension LimiterCore {
             store.free(plan)
             throw LimiterError(error)
         }
+        noteLeases(plan)
         return plan
+    }
+
+    /// Leases as they are stored: another process may have loaded shorter ones than this document's.
+    private func noteLeases(_ plan: ChargePlanReference) {
+        for index in 0..<plan.stepCount where plan.step(index).pointee.kind == .concurrency {
+            let lease = Int64(bitPattern: plan.step(index).pointee.detail)
+            guard lease < shortestPlanned.load(ordering: .relaxed) else { continue }
+            shortestPlanned.store(lease, ordering: .relaxed)
+            let identity = hot.pointee.heartbeatIdentity.load()
+            // The beat gets shorter with it.
+            if identity != 0, identity == ProcessIdentity.current() { startHeartbeat(identity) }
+        }
     }
 
     /// Takes plans that no gate uses any more; frees those that no open permit names.

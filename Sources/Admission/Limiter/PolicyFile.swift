@@ -111,6 +111,8 @@ struct PolicyFile: Sendable {
 extension LimiterCore {
     /// Watches the file that the document in force was read from.
     func watchPolicy(path: String, bytes: [UInt8]) {
+        // As the working directory is now. Links in it are followed at each look: they may move.
+        let path = SegmentPlace.absolute(path)
         policyFile.withLock { $0 = PolicyFile(path: path, bytes: bytes) }
         if beatsFromOpening { startHeartbeat(ProcessIdentity.current()) }
     }

@@ -10,7 +10,7 @@ enum FileBytes {
         guard !path.utf8.contains(0) else {
             throw PolicyError(.unreadable, message: "\(path.quoted) has a NUL character")
         }
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else { throw unreadable(path) }
         defer { close(descriptor) }
         var bytes: [UInt8] = []

@@ -128,7 +128,7 @@ extension SystemFacts {
         0xca45_1a4e: ("bcachefs", .unproven), 0x4d44: ("vfat", .unproven),
         0x2011_bab0: ("exfat", .unproven), 0x5265_4973: ("reiserfs", .unproven),
         0x3153_464a: ("jfs", .unproven), 0x6573_5546: ("fuse", .unproven),
-        0x6a65_6a63: ("virtiofs", .unproven), 0x6969: ("NFS", .network),
+        0x6a65_6a63: ("virtiofs", .network), 0x6969: ("NFS", .network),
         0xff53_4d42: ("CIFS", .network), 0xfe53_4d42: ("SMB2", .network),
         0x517b: ("SMB", .network), 0x0102_1997: ("9p", .network),
         0x00c3_6400: ("Ceph", .network), 0x5346_414f: ("OpenAFS", .network),

@@ -51,6 +51,7 @@ final class SegmentFile: Sendable {
     ) {
         self.path = path
         self.descriptor = descriptor
+        place = SegmentPlace(path)
         device = UInt64(status.st_dev)
         inode = UInt64(status.st_ino)
         self.unprovenFileSystem = unprovenFileSystem
@@ -59,6 +60,8 @@ final class SegmentFile: Sendable {
     deinit {
         close(descriptor)
     }
+
+    private let place: SegmentPlace
 
     /// Opens the file at a path; nil where there is none.
     ///
@@ -147,8 +150,7 @@ final class SegmentFile: Sendable {
     enum Place { case kept, replaced, truncated }
 
     func place(size: Int) -> Place {
-        var named = stat()
-        guard stat(path, &named) == 0 else { return errno == ENOENT ? .replaced : .kept }
+        guard let named = place.look(for: inode, on: device) else { return .kept }
         guard UInt64(named.st_dev) == device, UInt64(named.st_ino) == inode else {
             return .replaced
         }
