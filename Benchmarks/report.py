@@ -105,7 +105,7 @@ def check(results: Results, thresholds: Path, rows: List[Row]) -> List[Verdict]:
     verdicts = []
     chosen = {row.id for row in rows}
     for rule in json.loads(thresholds.read_text())["thresholds"]:
-        if rule["row"] not in chosen:
+        if not chosen.issuperset([rule["row"], *rule.get("slower_of", [])]):
             continue
         value = measured(results, rule)
         what = rule["promise"]
