@@ -64,6 +64,7 @@ func nanosecondsPerCall(
 
 /// What the threads or processes of one run share, each word on cache lines of its own: the phase
 /// (0 warm up, 1 count, 2 stop) and their sums.
+// Its memory holds atomics alone.
 final class SharedRun: @unchecked Sendable {
     private static let bytes = 4_096
     private let memory: UnsafeMutableRawPointer
