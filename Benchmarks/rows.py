@@ -73,6 +73,41 @@ ROWS: List[Row] = [
         ("four-two-threads", "four limits: acquire + complete, one gate"),
         unit=TWO,
     ),
+    *[
+        Row("Swift, file store on tmpfs", "swift", name, title, f"swift/{memory}")
+        for name, title, memory in (
+            ("file-bucket-charge", "bucket: tryCharge", "bucket-charge"),
+            ("file-bucket-acquire", "bucket: acquire + complete", "bucket-acquire"),
+            ("file-four-acquire", "four limits: acquire + complete", "four-acquire"),
+            (
+                "file-bucket-two-processes",
+                "two processes on one bucket (wall time a call)",
+                "bucket-two-threads",
+            ),
+            (
+                "file-four-two-processes",
+                "two processes on four limits: acquire + complete",
+                "four-two-threads",
+            ),
+        )
+    ],
+    *[
+        Row("Swift, file store in turn with memory", "swift", name, title, None, "times", "x memory")
+        for name, title in (
+            ("file-bucket-charge", "bucket: tryCharge"),
+            ("file-bucket-acquire", "bucket: acquire + complete"),
+            ("file-four-acquire", "four limits: acquire + complete"),
+            ("file-bucket-two-processes", "two processes on one bucket, x two threads"),
+            ("file-four-two-processes", "two processes on four limits, x two threads"),
+        )
+    ],
+    *[
+        Row("Swift, opening a file store", "swift", "file-open-100k", title, None, value, "ms")
+        for value, title in (
+            ("ms", "open a file of 100,000 keys, again and again"),
+            ("fresh", "  for the first time in a process"),
+        )
+    ],
     *_rows(
         "Swift, around a decision",
         "swift",

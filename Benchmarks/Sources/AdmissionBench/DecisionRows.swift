@@ -73,9 +73,11 @@ enum Loops {
 }
 
 /// A limiter on the system clock with room for a few keys, and one gate of it.
-func openGate(_ policy: String, project: String = "acme") throws -> (Limiter, Gate) {
+func openGate(
+    _ policy: String, project: String = "acme", store: String = "memory:"
+) throws -> (Limiter, Gate) {
     var options = Limiter.Options()
-    options.store = "memory:"
+    options.store = store
     let limiter = try Limiter(policyJSON: policy, options: options)
     return (limiter, try limiter.gate(["project": project, "model": "gemini-2.5-flash"]))
 }
@@ -134,7 +136,7 @@ private func heldPermit(_ gate: Gate) throws -> Permit {
     }
 }
 
-private func onTwoThreads(
+func onTwoThreads(
     _ policy: String, _ seconds: Double, gates: Int,
     _ loop: @escaping @Sendable (Gate, Int) throws -> Void
 ) throws -> Double {
