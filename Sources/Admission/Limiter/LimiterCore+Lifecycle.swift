@@ -6,8 +6,8 @@ extension LimiterCore {
 
     private func reloadLocked(_ document: PolicyDocument) throws(LimiterError) {
         try checkOpen()
-        beatIfDue()
-        if store.segment.isReplaced {
+        // Not by a beat, which may be what reloads.
+        if !store.segment.checkFile() || store.segment.isReplaced {
             throw LimiterError(StoreError.replaced(path: store.segment.path ?? ""))
         }
         let hash = state.withLock { $0.loaded.table.document.hash }

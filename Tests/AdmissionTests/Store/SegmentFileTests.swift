@@ -201,6 +201,39 @@ import Testing
     }
 }
 
+/// A file whose path leads elsewhere for one process alone.
+@Suite struct SegmentPlaceTests {
+    @Test("a process that changes its working directory does not take its file for deleted")
+    func workingDirectory() throws {
+        let scratch = try ScratchDirectory()
+        let path = scratch.file()
+        // In a child, since the directory is the whole process's.
+        let child = ForkedChild {
+            guard chdir(scratch.path) == 0,
+                let segment = try? Segment.open(SegmentFileRequest(path: "quota", keyCapacity: 10)),
+                chdir("/") == 0
+            else { return false }
+            return segment.checkFile() && !segment.isReplaced
+        }
+        #expect(child.isReady())
+        child.kill()
+        #expect(!(try Segment.open(SegmentFileRequest(path: path))).isReplaced)
+    }
+
+    @Test("a file that was moved away and back can be opened again")
+    func movedBack() throws {
+        let scratch = try ScratchDirectory()
+        let request = SegmentFileRequest(path: scratch.file(), keyCapacity: 10)
+        let segment = try Segment.open(request)
+        #expect(rename(scratch.file(), scratch.file("away")) == 0)
+        #expect(!segment.checkFile())
+        #expect(rename(scratch.file("away"), scratch.file()) == 0)
+        let again = try Segment.open(request)
+        #expect(again.checkFile() && !again.isReplaced)
+        #expect(!segment.checkFile(), "it was given up")
+    }
+}
+
 /// Steady time of a file over boots.
 @Suite struct SegmentClockTests {
     private let scratch: ScratchDirectory
