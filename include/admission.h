@@ -73,8 +73,8 @@
  * fork
  * ----
  *
- * Handles stay valid in a forked child, and the counters of a `memory:` limiter that was opened
- * before the fork are shared with it: parent and children together stay below the limits. A permit
+ * Handles stay valid in a forked child, and the counters of a limiter that was opened before the fork
+ * are shared with it, `memory:` and `file:` alike: parent and children together stay below the limits. A permit
  * belongs to the process that acquired it; ending it in another is ADMISSION_E_NOT_OWNER.
  * `vfork` and a bare `clone` are not covered.
  *
@@ -96,9 +96,10 @@
  * ----
  *
  * A name ending in `_ns` counts nanoseconds, one ending in `_unix_ns` nanoseconds since 1970-01-01
- * 00:00:00 UTC without leap seconds. Steady time (`decided_at_ns`) never goes back, has a zero of its
- * own for each limiter, and is not moved by steps of the wall clock. Buckets, rolling windows and
- * leases run on steady time, calendar windows on wall time.
+ * 00:00:00 UTC without leap seconds. Steady time (`decided_at_ns`) never goes back, and is not moved
+ * by steps of the wall clock. Its zero is the store's own: that of a `file:` is shared by all processes
+ * and goes on after a reboot. Buckets, rolling windows and leases run on steady time, calendar windows
+ * on wall time.
  *
  *
  * Structs and versions
@@ -481,10 +482,10 @@ admission_status admission_gate_explain(admission_gate *gate, const admission_co
 /* Decides now. Admitted: everything is charged and `permit` has to be ended. Rejected: nothing is.
  *   cost      NULL: ADMISSION_COST_INIT
  *   decision  not NULL, its struct_size set
- * Statuses: 100, 101, 102, 103, 104, 300, 303, 306, 307, 500, 501, 604, 605,
- * 610, 611. No allocation, no lock, no system
- * call, but in three cases: a thread's first call notes the thread, a count name's first use keeps the
- * name, and a gate's first call after a reload resolves it anew. Since 0.1. */
+ * Statuses: 100, 101, 102, 103, 104, 300, 303, 306, 307, 500, 501, 604, 605, 610, 611. No allocation,
+ * no lock, no system call, but in four cases: a thread's first call notes the thread, a count name's
+ * first use keeps the name, a gate's first call after a reload resolves it anew, and a claim that finds
+ * no slot looks, at most ten times a second, whether a process died that held some. Since 0.1. */
 admission_status admission_try_acquire(admission_gate *gate, const admission_cost *cost,
                                        admission_decision *decision);
 
