@@ -129,7 +129,17 @@ struct EventRing: Sendable {
     }
 
     /// Takes over what others noted, and numbers what came since the last question.
-    mutating func merge(_ segment: Segment) {
+    ///
+    /// - Parameter segment: nil where it was given up: this limiter's own events alone.
+    mutating func merge(_ segment: Segment?) {
+        var new = segment.map { others($0) } ?? []
+        // Behind what it may have been noted of.
+        new += waiting
+        waiting = []
+        number(new)
+    }
+
+    private mutating func others(_ segment: Segment) -> [Unnumbered] {
         let ring = segment.events
         let numbers = missing + (ring.numbers(after: seen).map { Array($0) } ?? [])
         // A damaged count may be anything; never further back.
@@ -147,9 +157,10 @@ struct EventRing: Sendable {
                     kind: kind, instant: event.wallNanoseconds, processID: event.processID,
                     text: event.text))
         }
-        // Behind what it may have been noted of.
-        new += waiting
-        waiting = []
+        return new
+    }
+
+    private mutating func number(_ new: [Unnumbered]) {
         // Stable, so that events of one instant stay in the order in which they were noted.
         let ordered = new.enumerated().sorted {
             ($0.element.instant, $0.offset) < ($1.element.instant, $1.offset)
@@ -189,7 +200,10 @@ extension LimiterCore {
     func events(after sequence: UInt64) -> [Event] {
         beatIfDue()
         if store.segment.isGone.load(ordering: .relaxed) {
-            return state.withLock { $0.events.after(sequence) }
+            return state.withLock { state in
+                state.events.merge(nil)
+                return state.events.after(sequence)
+            }
         }
         reportDamages()
         reportDeaths()
