@@ -1,5 +1,5 @@
 // Dies at the n-th shared write of every operation, for every n, and looks at what the survivors
-// find: `crashes DIRECTORY [OPERATION]`.
+// find: `crashes DIRECTORY [OPERATION] [--even | --odd]`.
 import Admission
 import Glibc
 
@@ -72,12 +72,18 @@ guard CommandLine.arguments.count >= 2 else {
     exit(2)
 }
 let path = CommandLine.arguments[1] + "/quota"
-let wanted = CommandLine.arguments.dropFirst(2).first
+let wanted = CommandLine.arguments.dropFirst(2).first.flatMap { $0.hasPrefix("--") ? nil : $0 }
+/// Two processes share the work, one on each core: `--even` and `--odd`; neither: all of it.
+let isEven = CommandLine.arguments.contains("--even")
+let isOdd = CommandLine.arguments.contains("--odd")
+var reported = 0
 var passed = 0
 var failed = 0
 
 func report(_ name: String, _ body: () throws -> Int) {
     guard wanted == nil || wanted == name else { return }
+    reported += 1
+    if isEven && reported % 2 == 1 || isOdd && reported % 2 == 0 { return }
     do {
         let writes = try body()
         guard writes > 0 || name == "renew" else { throw Fault("it never wrote") }
