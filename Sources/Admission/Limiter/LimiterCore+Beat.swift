@@ -23,7 +23,7 @@ extension LimiterCore {
         store.segment.reclaimDead(now: now, ifUnseenFor: interval)
         reportDeaths()
         noticeLoads()
-        stampTimes(now: now)
+        store.stampTimes()
         pollPolicy()
     }
 
@@ -61,9 +61,6 @@ extension LimiterCore {
     var beatsFromOpening: Bool {
         store.mode == .file || policyFile.withLock { $0 != nil }
     }
-
-    /// Keeps the store's times, so that they go on after a reboot. Memory does not outlive one.
-    private func stampTimes(now: Int64) { store.stampTimes() }
 
     /// Sees whether the store's path still names its file. Memory has none.
     private func checkFile() -> Bool {

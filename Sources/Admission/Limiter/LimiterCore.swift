@@ -32,7 +32,6 @@ package final class LimiterCore: @unchecked Sendable {
         var loadsSeen = LoadsSeen()
         /// `loadVersion` when others' loads were looked for last.
         var noticedVersion: UInt64 = 0
-        var isZombie = false
         var isReplacedReported = false
         var reportedDamages: UInt64 = 0
     }

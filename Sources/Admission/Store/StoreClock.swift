@@ -40,13 +40,6 @@ package struct StoreClock: Sendable {
         return CounterClock.shared.nanoseconds() &+ steadyOffset
     }
 
-    /// The same where it needs no call; nil: ask `now()`.
-    @inline(__always)
-    package func nowAtOnce() -> Int64? {
-        guard !isManual, let now = CounterClock.shared.nanosecondsByAnchor() else { return nil }
-        return now &+ steadyOffset
-    }
-
     /// Wall minus steady nanoseconds.
     @inline(__always)
     package func wallOffset() -> Int64 {

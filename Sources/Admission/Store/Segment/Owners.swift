@@ -101,10 +101,6 @@ struct OwnerSet: Sendable {
     func contains(_ number: Int) -> Bool {
         bits[number >> 6 & 63] >> UInt64(number & 63) & 1 != 0
     }
-
-    mutating func remove(_ number: Int) {
-        bits[number >> 6 & 63] &= ~(1 << UInt64(number & 63))
-    }
 }
 
 /// What a process is to the others that share a segment.
