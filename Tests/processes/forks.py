@@ -166,10 +166,15 @@ def gunicorn(suite: Suite, is_preloaded: bool) -> None:
                      else "each worker opened the file itself")
             suite.check(f"{name}: {claim}", set(answers) == {wanted}, set(answers))
             auditor = place.opened("c", path, "g project=acme")
-            killed_worker(suite, name, port, auditor)
-            # The next worker is up when its import has taken a permit too.
             imports = 1 if is_preloaded else WORKERS
-            wait_until(lambda: uses(auditor)["parallel"] == imports, 30)
+
+            def all_imported() -> bool:
+                """A worker's import takes a permit: one that still waits would take what comes free."""
+                return uses(auditor)["parallel"] == imports
+
+            wait_until(all_imported, 30)
+            killed_worker(suite, name, port, auditor)
+            wait_until(all_imported, 30)
             used = uses(auditor)["rpm"]
             with ThreadPoolExecutor(8) as threads:
                 requests = list(threads.map(lambda _: ask(port, "/"), range(REQUESTS)))

@@ -84,10 +84,13 @@ extension RollingCells {
                 if used.addingSaturated(amount) <= limit { return view }
             }
             let oldest = epoch - UInt64(window.cells)
+            // Half open: the indices of a closed range are compared as tuples, which in a debug build
+            // takes a lock of the runtime for each cell, from all threads.
+            let counted = oldest..<stamp + 1
             view.used = 0
-            for epoch in oldest...stamp { view.used &+= count(window, epoch) }
+            for epoch in counted { view.used &+= count(window, epoch) }
             var left = view.used
-            for epoch in oldest...stamp {
+            for epoch in counted {
                 let count = count(window, epoch)
                 guard count > 0 else { continue }
                 let after = window.start(ofEpoch: epoch + UInt64(window.cells) + 1) &- now
