@@ -6,12 +6,28 @@
     ///
     /// One thread arms it and does the operation; others would be counted too.
     public enum CrashPoint {
-        /// Writes until the end; 0: not armed.
-        nonisolated(unsafe) private static var left = 0
+        /// The write in front of which the process ends; 0: not armed.
+        nonisolated(unsafe) private static var fatal = 0
+        /// Writes since it was armed.
+        nonisolated(unsafe) private static var made = 0
+        /// What is done in front of a write, and of which; nil once it is done.
+        nonisolated(unsafe) private static var other: (write: Int, act: () -> Void)?
+
         /// Ends the process just before the `number`-th write from now on; 0 takes it back.
         public static func arm(_ number: Int) {
-            left = number
+            fatal = number
+            made = 0
         }
+
+        /// Has something done just before the `write`-th write behind the next `arm`: what another
+        /// process does between a caller's look and its swap. Its own writes are not counted, and it
+        /// is done before a process ends there.
+        public static func interpose(before write: Int, _ act: @escaping () -> Void) {
+            other = (write, act)
+        }
+
+        /// Whether what was interposed was done.
+        public static var isInterposed: Bool { other == nil }
 
         /// Mappings that other processes may have; words elsewhere end with the process.
         nonisolated(unsafe) private static var mappings: [Range<UInt>] = []
@@ -28,12 +44,19 @@
         /// Stands in front of every write.
         @inline(never)
         package static func hit(_ address: UnsafeRawPointer) {
-            guard left > 0 else { return }
+            guard fatal > 0 else { return }
             let place = UInt(bitPattern: address)
             guard mappings.contains(where: { $0.contains(place) }) else { return }
-            left -= 1
+            made += 1
+            if let (write, act) = other, write == made {
+                other = nil
+                let armed = (fatal, made)
+                fatal = 0
+                act()
+                (fatal, made) = armed
+            }
             // As SIGKILL from outside: nothing of this process runs any more.
-            if left == 0 { kill(getpid(), SIGKILL) }
+            if made == fatal { kill(getpid(), SIGKILL) }
         }
     }
 #endif

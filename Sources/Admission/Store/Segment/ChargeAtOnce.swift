@@ -261,7 +261,10 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
         let slot = array.slot(offset)
         let word = slot.load()
         let live = array.countAtOnce(now: now)
-        guard _fastPath(live >= 0 && !LeaseSlots.isLive(word, now: now)) else { return -1 }
+        // A key that is gone by now: its space may be another key's, whose slot is not touched.
+        guard _fastPath(live >= 0 && !LeaseSlots.isLive(word, now: now) && isCurrent) else {
+            return -1
+        }
         let claimed = LeaseSlots.word(
             owner: owner, generation: LeaseSlots.generation(of: word) &+ 1,
             expiry: LeaseSlots.expiry(

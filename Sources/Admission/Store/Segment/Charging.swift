@@ -201,6 +201,8 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
         let lease = Int64(bitPattern: pointee.detail)
         var offset = Int(truncatingIfNeeded: hint.loadRelaxed())
         guard let word = array.freeSlot(&offset, now: now) else { return .refused }
+        // The slots of a key that is gone may be another key's by now.
+        guard isCurrent else { return .stale }
         let claimed = LeaseSlots.word(
             owner: moment.owner, generation: LeaseSlots.generation(of: word) &+ 1,
             expiry: LeaseSlots.expiry(now: now, leaseNanoseconds: lease))

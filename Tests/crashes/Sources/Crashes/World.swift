@@ -3,118 +3,125 @@ import Glibc
 
 /// A file with some history, a process that survives, and what it expects of the file afterwards.
 final class World {
-    /// A process's limiter and gates.
-    struct Member {
-        let world: World
-        let limiter: Limiter
-        let call: Gate
-        let pace: Gate
+    enum Kind {
+        /// Time stands still until it is moved.
+        case manual
+        /// The same with hundreds of slots.
+        case wide
+        /// The system's clocks, on which the short ways of a decision are open.
+        case system
 
-        init(_ world: World) throws {
-            self.world = world
-            limiter = try world.open()
-            call = try limiter.gate(["kind": "call", "project": "old"])
-            pace = try limiter.gate(["kind": "pace", "project": "old"])
-        }
-
-        func acquire(requests: Int64 = 1, tokens: Int64) throws -> Permit {
-            switch try call.tryAcquire(Cost(requests: requests, inputTokens: tokens)) {
-            case .admitted(let permit): return permit
-            case .rejected(let rejection): throw Fault("rejected: \(rejection)")
+        var document: Document {
+            switch self {
+            case .manual: .manual
+            case .wide: .wide
+            case .system: .system
             }
-        }
-
-        func charge(tokens: Int64) throws {
-            switch try pace.tryCharge(Cost(inputTokens: tokens)) {
-            case .admitted: return
-            case .rejected(let rejection): throw Fault("rejected: \(rejection)")
-            }
-        }
-
-        /// Use by limit, those of concurrency left out.
-        func use() throws -> [String: Int64] {
-            var use: [String: Int64] = [:]
-            for gate in [call, pace] {
-                for limit in try gate.explain().limits where limit.kind != "concurrency" {
-                    use[limit.limit] = limit.used
-                    guard limit.used <= limit.capacity else {
-                        throw Fault("\(limit.limit): \(limit.used) of \(limit.capacity) used")
-                    }
-                }
-            }
-            return use
         }
     }
-
-    static func policy(rate: String, burst: Int, roll: Int, lease: String) -> String {
-        """
-        {"admission": 1, "policies": [
-          {"name": "calls", "match": {"kind": "call"}, "per": ["project"], "limits": [
-            {"name": "pace", "count": "requests", "rate": "\(rate)", "burst": \(burst)},
-            {"name": "roll", "count": "requests", "limit": \(roll), "window": "10s"},
-            {"name": "minute", "count": "requests", "limit": 12, "window": "minute"},
-            {"name": "tokens", "count": "input_tokens", "limit": 60, "window": "10s"},
-            {"name": "parallel", "count": "concurrency", "limit": 4, "lease": "\(lease)"}]},
-          {"name": "pacing", "match": {"kind": "pace"}, "per": ["project"], "limits": [
-            {"name": "pace2", "count": "requests", "rate": "1/s", "burst": 7},
-            {"name": "tokens2", "count": "input_tokens", "limit": 50, "window": "10s"}]},
-          {"name": "everything", "match": {"project": "*"}, "per": ["project"], "limits": [
-            {"name": "all", "count": "requests", "limit": 1000, "window": "1h"}]}]}
-        """
-    }
-
-    static let firstPolicy = policy(rate: "1/s", burst: 10, roll: 11, lease: "60s")
-    static let otherPolicy = policy(rate: "2/s", burst: 9, roll: 8, lease: "30s")
-    static let slots = 4
 
     let path: String
-    private(set) var limiter: Member!
-    private var held: Permit?
+    let kind: Kind
+    private var survivor: Member?
+    private var held: [PermitBox] = []
     private var before: [String: Int64] = [:]
     private var keys = 0
+    /// The calendar window in which it was made.
+    private let year = World.year()
 
-    init(path: String, isLater: Bool, isNew: Bool = true) throws {
+    /// - Parameters:
+    ///   - operation: what is going to be done.
+    ///   - isNew: make the file, not open the one that is there.
+    init(path: String, for operation: Operation, isNew: Bool = true) throws {
         self.path = path
+        kind = operation.kind
         if isNew { unlink(path) }
         let member = try Member(self)
-        limiter = member
-        try member.acquire(tokens: 5).complete()
+        survivor = member
+        for gate in [\Member.call, \Member.few] {
+            try member.acquire(gate, tokens: 5).complete()
+            let permit = PermitBox(try member.acquire(gate, tokens: 5))
+            if !operation.leavesSlots { held.append(permit) }
+        }
         try member.charge(tokens: 5)
-        held = try member.acquire(tokens: 5)
-        if isLater { try member.limiter.advance(nanoseconds: 3_000_000_000) }
+        try member.charge(\.single, tokens: 0)
+        if operation.laterNanoseconds > 0 {
+            try member.limiter.advance(nanoseconds: operation.laterNanoseconds)
+        }
         before = try member.use()
         keys = member.limiter.snapshot().keys
     }
 
-    func open() throws -> Limiter {
-        try Limiter(
-            policyJSON: Self.firstPolicy,
+    /// - Parameter document: nil: that of the world's kind.
+    func open(_ document: Document? = nil) throws -> Limiter {
+        let start: Int64 = 1_700_000_000_000_000_000
+        return try Limiter(
+            policyJSON: (document ?? kind.document).json,
             options: Limiter.Options(
                 store: "file:\(path)",
-                clock: .manual(startUnixNanoseconds: 1_700_000_000_000_000_000),
-                permitCapacity: 64, keyCapacity: 200))
+                clock: kind == .system ? .system : .manual(startUnixNanoseconds: start),
+                permitCapacity: 512, keyCapacity: 200,
+                // A thread would write beside the operation, and take the survivor's part in finding
+                // the dead.
+                heartbeat: kind == .system ? .manual : .automatic))
     }
 
+    /// Whether a boundary of the calendar passed since the world was made: its figures are void.
+    var isOver: Bool { kind == .system && World.year() != year }
+
+    /// Owners that somebody found dead and has not swept to the end.
+    var ownersBeingSwept: Int { survivor?.ownersBeingSwept ?? 0 }
+
     /// What the survivor finds after a process died in an operation, or came to its end.
-    func inspect(_ operation: Operation, isComplete: Bool) throws {
-        let member = try operation.reloads ? Member(self) : limiter!
+    ///
+    /// - Parameters:
+    ///   - write: the one at which it died; nil: it came to its end.
+    ///   - instant: monotonic nanoseconds at which its death was seen.
+    /// - Returns: whether it died between taking and giving back.
+    @discardableResult
+    func inspect(_ operation: Operation, diedAt write: Int?, seen instant: Int64) throws -> Bool {
+        if operation.reloads { survivor = try Member(self) }
+        guard let member = survivor else { throw Fault("no survivor") }
         try consistent()
         let use = try member.use()
-        if !operation.reloads { try compare(use, operation, isComplete: isComplete) }
+        let isBetween =
+            operation.reloads ? false : try compare(use, operation, diedAt: write)
         let keys = member.limiter.snapshot().keys
-        guard (self.keys...self.keys + operation.newKeys).contains(keys) else {
+        guard operation.newKeys.contains(keys - self.keys) else {
             throw Fault("\(keys) keys, \(self.keys) before")
         }
-        try member.limiter.advance(nanoseconds: 1_000_000_000)
-        try slotsComeBack(member)
+        if kind != .system { try member.limiter.advance(nanoseconds: 1_000_000_000) }
+        let own = operation.leavesSlots ? 0 : 1
+        let slots = operation.slots ?? kind.document.slots
+        try slotsComeBack(member, \.call, slots - own, since: instant)
+        try slotsComeBack(member, \.few, Document.fewSlots - own, since: instant)
         try spend(member)
-        _ = held.take()?.drop()
-        _ = try member.limiter.gate(["project": "new", "kind": "call"])
-        try member.limiter.reload(policyJSON: Self.otherPolicy)
-        try member.limiter.advance(nanoseconds: 70_000_000_000)
+        try goOn(member)
+        return isBetween
+    }
+
+    /// All that a life may bring: nothing that the dead left stands in its way.
+    private func goOn(_ member: Member) throws {
+        held = []
+        let gate = try member.limiter.gate(["project": "new", "kind": "call"])
+        try member.limiter.reload(policyJSON: kind.document.successor.json)
+        if kind != .system { try member.limiter.advance(nanoseconds: 70_000_000_000) }
         _ = member.limiter.reclaim()
         try consistent(isMended: true)
-        try member.acquire(tokens: 1).abandon()
+        // What was spent comes back with the time, which stands still or hardly moves on a system.
+        let gates = kind == .system ? [gate, member.few] : [gate, member.few, member.call]
+        for gate in gates {
+            guard case .admitted(let permit) = try gate.tryAcquire(Cost(inputTokens: 1)) else {
+                throw Fault("refused at last")
+            }
+            permit.abandon()
+        }
+    }
+
+    /// Lets go of the file: the limiter and its mappings.
+    func end() {
+        held = []
+        survivor = nil
     }
 
     /// - Parameter isMended: a count of keys that a process did not live to correct is right again.
@@ -125,39 +132,68 @@ final class World {
         guard !isMended || counts.isEmpty else { throw Fault("check: \(counts)") }
     }
 
+    /// - Returns: whether a limit counts what the dead had taken and was to give back.
     private func compare(
-        _ use: [String: Int64], _ operation: Operation, isComplete: Bool
-    ) throws {
+        _ use: [String: Int64], _ operation: Operation, diedAt write: Int?
+    ) throws -> Bool {
+        var isBetween = false
+        let other = operation.other.flatMap { $0.write <= write ?? .max ? $0.change : nil } ?? [:]
         for (limit, now) in use {
-            let begun = before[limit, default: 0] + operation.held[limit, default: 0]
+            let begun =
+                before[limit, default: 0] + operation.held[limit, default: 0]
+                + other[limit, default: 0]
             let ended = begun + operation.change[limit, default: 0]
-            guard now == ended || !isComplete && now == begun else {
+            if now == ended || write != nil && now == begun { continue }
+            let most = begun + operation.taken[limit, default: 0]
+            guard write != nil, now > begun, now <= most else {
                 throw Fault("\(limit): \(now) used; \(begun) before, \(ended) behind")
             }
+            isBetween = true
         }
+        return isBetween
     }
 
-    /// Every slot but the survivor's own can be taken at once.
-    private func slotsComeBack(_ member: Member) throws {
+    /// Every slot but the survivor's own can be taken, and no other: at once on a manual clock; on the
+    /// system's by a claim that begins a second behind the death, if not before.
+    private func slotsComeBack(
+        _ member: Member, _ gate: KeyPath<Member, Gate>, _ expected: Int, since instant: Int64
+    ) throws {
         var permits: [PermitBox] = []
         while true {
-            guard
-                case .admitted(let permit) = try member.call.tryAcquire(Cost(requests: 0))
-            else { break }
-            permits.append(PermitBox(permit))
-        }
-        guard permits.count == Self.slots - 1 else {
-            throw Fault("\(permits.count) of \(Self.slots - 1) slots came back")
+            // Read first: a test that is held up between both is no slower store.
+            let now = monotonicNanoseconds()
+            if case .admitted(let permit) = try member[keyPath: gate]
+                .tryAcquire(Cost(requests: 0))
+            {
+                permits.append(PermitBox(permit))
+                continue
+            }
+            if permits.count == expected { return }
+            guard permits.count < expected, kind == .system, now < instant + 1_000_000_000 else {
+                throw Fault("\(permits.count) of \(expected) slots came back")
+            }
+            sched_yield()
         }
     }
 
     /// Spends what is left, which `use` holds against the limits.
     private func spend(_ member: Member) throws {
-        var granted = 0
-        while case .admitted(let permit) = try member.call.tryAcquire(Cost(inputTokens: 5)) {
-            granted += 1
-            permit.drop()
-            guard granted < 100 else { throw Fault("never refused") }
+        for gate in [\Member.call, \Member.few] {
+            var granted = 0
+            while case .admitted(let permit) = try member[keyPath: gate]
+                .tryAcquire(Cost(inputTokens: 5))
+            {
+                granted += 1
+                permit.drop()
+                guard granted < 100 else { throw Fault("never refused") }
+            }
+        }
+        for gate in [\Member.pace, \Member.single] {
+            var granted = 0
+            while case .admitted = try member[keyPath: gate].tryCharge(Cost(inputTokens: 5)) {
+                granted += 1
+                guard granted < 100 else { throw Fault("never refused") }
+            }
         }
         _ = try member.use()
     }
@@ -167,10 +203,23 @@ final class World {
         let box = UnsafeMutablePointer<Value>.allocate(capacity: 1)
         box.initialize(to: value)
     }
+
+    private static func year() -> Int32 {
+        var now = time(nil)
+        var date = tm()
+        gmtime_r(&now, &date)
+        return date.tm_year
+    }
 }
 
 /// Keeps a permit in an array.
 final class PermitBox {
     private let permit: Permit
     init(_ permit: consuming Permit) { self.permit = consume permit }
+}
+
+func monotonicNanoseconds() -> Int64 {
+    var now = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &now)
+    return Int64(now.tv_sec) * 1_000_000_000 + Int64(now.tv_nsec)
 }
