@@ -1,5 +1,6 @@
-@testable import Admission
 import Glibc
+
+@testable import Admission
 
 /// One process's limiter and gates.
 struct Member {

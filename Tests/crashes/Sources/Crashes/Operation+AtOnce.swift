@@ -53,7 +53,8 @@ extension Operation {
         _ act: @escaping (Member, consuming Permit) throws -> Void
     ) -> Operation {
         Operation(
-            name: name, kind: .system, isAtOnce: true, held: gate == \.few ? few : single, change: change,
+            name: name, kind: .system, isAtOnce: true, held: gate == \.few ? few : single,
+            change: change,
             prepare: { _, member in
                 Prepared(try member.acquireAtOnce(gate, tokens: gate == \.few ? 5 : 0))
             },
@@ -77,7 +78,8 @@ extension Operation {
     /// The short way alone, which leaves nothing.
     private static func undoneAtOnce(_ write: Int) -> Operation {
         Operation(
-            name: "acquire at once undone at its write \(write)", kind: .system, isAtOnce: true, taken: few,
+            name: "acquire at once undone at its write \(write)", kind: .system, isAtOnce: true,
+            taken: few,
             other: meeting(write), isSeenBetween: write > 2,
             act: { _, member, _ in
                 let before = member.rollbacks
@@ -95,7 +97,8 @@ extension Operation {
     /// What a caller asks for: the general way behind it admits.
     private static func againAtOnce(_ write: Int) -> Operation {
         Operation(
-            name: "acquire undone at its write \(write) and again", kind: .system, isAtOnce: true, change: few,
+            name: "acquire undone at its write \(write) and again", kind: .system, isAtOnce: true,
+            change: few,
             taken: few, other: meeting(write),
             act: { _, member, _ in World.finish(try member.acquire(\.few, tokens: 5)) })
     }
@@ -111,7 +114,8 @@ extension Operation {
     /// A bucket's one swap is made again.
     private static var besideOther: Operation {
         Operation(
-            name: "acquire of a bucket at once that meets another", kind: .system, isAtOnce: true, change: single,
+            name: "acquire of a bucket at once that meets another", kind: .system, isAtOnce: true,
+            change: single,
             other: (1, single, { other in try other.charge(\.single, tokens: 0) }),
             act: { _, member, _ in
                 World.finish(try member.acquireAtOnce(\.single, tokens: 0))
@@ -121,7 +125,8 @@ extension Operation {
     /// The slot's key goes before the slot is taken: its claim is turned down behind the swap.
     private static var reclaimedMeanwhile: Operation {
         Operation(
-            name: "acquire of slots that are reclaimed meanwhile", kind: .system, isAtOnce: true, newKeys: -1...2,
+            name: "acquire of slots that are reclaimed meanwhile", kind: .system, isAtOnce: true,
+            newKeys: -1...2,
             change: few, taken: few,
             other: (
                 1, [:],
@@ -132,7 +137,9 @@ extension Operation {
             act: { _, member, _ in
                 let before = member.rollbacks
                 World.finish(try member.acquire(\.few, tokens: 5))
-                guard member.rollbacks - before == 1 else { throw Fault("\(member.rollbacks - before) decisions gave back") }
+                guard member.rollbacks - before == 1 else {
+                    throw Fault("\(member.rollbacks - before) decisions gave back")
+                }
             })
     }
 

@@ -78,7 +78,7 @@ func run(_ operation: Operation, path: String, number: Int) throws -> Trial {
         let isBetween = try world.inspect(
             operation, diedAt: end == .killed ? number : nil, seen: instant)
         return Trial(end: end, isBetween: isBetween || isSweeping)
-    } catch where world.isOver {
+    } catch  where world.isOver {
         return Trial(end: .again)
     }
 }
@@ -131,7 +131,7 @@ func create(_ kind: World.Kind, path: String) throws -> Int {
         defer { world.end() }
         do {
             try world.inspect(operation, diedAt: nil, seen: instant)
-        } catch where world.isOver {
+        } catch  where world.isOver {
             continue
         }
         if end == .complete { return number - 1 }
