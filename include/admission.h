@@ -291,7 +291,7 @@ typedef struct admission_options {
     uint32_t struct_size;
     int32_t clock;           /* ADMISSION_CLOCK_... */
     const char *policy_json; /* the document itself; either this or policy_path is set */
-    const char *policy_path; /* a file with it; an edit is put in force within a second */
+    const char *policy_path; /* a regular file with it; an edit is put in force within a second */
     const char *store_url;   /* NULL: the environment's ADMISSION_STORE, then "memory:" */
     int64_t start_unix_ns;   /* manual clock: wall time at the start, 0 or more; else 0 */
     int64_t permit_capacity; /* permits open at once; 0: 65,536; untouched ones cost nothing */
@@ -445,8 +445,20 @@ admission_status admission_limiter_metrics(admission_limiter *limiter, char *buf
 admission_status admission_limiter_reclaim(admission_limiter *limiter, size_t *reclaimed);
 
 /* Writes the events after *cursor, oldest first, as a JSON array ("[]" when there is none): what an
- * operator should know, such as a refused reload or reclaimed leases. Each has a "sequence", counted
- * from 1; the ring is bounded, so a gap in the sequence means that older ones were overwritten.
+ * operator should know. Each has a "sequence", counted from 1; the ring is bounded, so a gap in the
+ * sequence means that older ones were overwritten. Each has a "kind", a "unix_ns", a "pid" (another
+ * process' where the store is shared) and a "text". The kinds, to which later versions add:
+ *   loaded                a document was put in force
+ *   loaded_elsewhere      by another process: its limits count here too
+ *   reload_refused        admission_limiter_reload was refused; the document in force stays
+ *   policy_broken         the file at policy_path cannot be read, or its document was refused; the one
+ *                         in force stays. Told again when the reason is another
+ *   policy_mended         after policy_broken: the file's document is in force
+ *   owner_died            a process is gone, and the leases that it held came back
+ *   damaged_window        a stored calendar window lay ahead of time; it counts as full
+ *   store_replaced        the store's file was deleted or replaced: see ADMISSION_E_STORE_REPLACED
+ *   file_system_unproven  the store lies on a file system that nobody has tried
+ *   closed                the limiter was closed
  *   cursor  the sequence seen last, 0 at first; moved to the last one written when all of it fits,
  *           and left alone otherwise
  * More events can come between asking for the size and reading: ask again on

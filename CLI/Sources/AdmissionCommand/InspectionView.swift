@@ -178,6 +178,16 @@ struct InspectionView {
                 Terminal.styled("✗ a broken policy was refused, the one before goes on: ", .red)
                     + text)
         }
+        // A process has an entry for each limiter.
+        let behind = Set(
+            store.owners.filter(\.isPolicyBroken).map { [$0.pidNamespace, UInt64($0.pid)] }
+        ).count
+        if behind > 0 {
+            lines.append(
+                Terminal.styled(
+                    "✗ \(Wording.counted(behind, "process goes", "processes go")) on with another "
+                        + "policy than the file that is watched holds", .red))
+        }
         if store.omitted > 0 {
             lines.append(
                 "  \(Wording.number(store.omitted)) more keys and leases are not listed: --keys")

@@ -6,7 +6,7 @@ public struct Event: Sendable, Hashable {
     public enum Kind: String, Sendable, Hashable, CaseIterable {
         /// A document was put in force.
         case loaded
-        /// A document was refused; the one in force stays.
+        /// A document that a caller asked for was refused; the one in force stays.
         case reloadRefused = "reload_refused"
         /// A stored calendar window lay ahead of time; it counts as the current one, full.
         case damagedWindow = "damaged_window"
@@ -20,19 +20,24 @@ public struct Event: Sendable, Hashable {
         case storeReplaced = "store_replaced"
         /// The store's file lies on a file system of which it is not known that it shares mappings.
         case fileSystemUnproven = "file_system_unproven"
-        /// The policy file that is watched holds no valid document; the one in force stays.
+        /// The policy file that is watched cannot be read, or holds a document that is not valid or that
+        /// the store has no room for; the one in force stays.
         case policyBroken = "policy_broken"
+        /// After `policyBroken`: the document in the file is the one in force again.
+        case policyMended = "policy_mended"
 
         /// The number under which processes tell each other; never reused. 0: nobody else's matter.
         package var code: UInt8 {
             switch self {
-            case .closed, .loadedElsewhere, .policyBroken: 0
+            case .closed, .loadedElsewhere: 0
             case .loaded: 1
             case .reloadRefused: 2
             case .damagedWindow: 3
             case .ownerDied: 4
             case .storeReplaced: 5
             case .fileSystemUnproven: 6
+            case .policyBroken: 7
+            case .policyMended: 8
             }
         }
 

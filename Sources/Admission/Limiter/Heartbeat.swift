@@ -176,6 +176,8 @@ final class Heartbeat: Sendable {
         beating.withLock { _ in
             cores = members.withLock { $0.cores.compactMap(\.core) }
             for core in cores { core.beat(now: core.store.clock.now(), renews: true) }
+            // Behind every renewal.
+            for core in cores { core.pollPolicy(waits: false) }
         }
         cores.removeAll()
     }

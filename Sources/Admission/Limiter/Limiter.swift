@@ -140,12 +140,14 @@ public final class Limiter: Sendable {
     /// - Throws: `LimiterError`: also `invalidPolicy`, `zoneUnavailable`; an event tells of it.
     public func reload(policyJSON: String) throws(LimiterError) {
         try core.checkOpen()
+        let document: PolicyDocument
         do throws(LimiterError) {
-            try core.reload(Self.document(json: policyJSON))
+            document = try Self.document(json: policyJSON)
         } catch {
             core.report(.reloadRefused, "\(error)")
             throw error
         }
+        try core.reload(document)
     }
 
     /// Moves both times of a manual clock ahead; open permits' leases are renewed first.

@@ -7,7 +7,7 @@ extension LimiterCore {
     /// The longest time between two beats.
     static let longestBeat: Int64 = 500_000_000
 
-    /// One round.
+    /// One round, but for the look at the policy file, which comes after the round of every limiter.
     ///
     /// - Parameters:
     ///   - now: steady nanoseconds.
@@ -24,7 +24,6 @@ extension LimiterCore {
         reportDeaths()
         noticeLoads()
         store.stampTimes()
-        pollPolicy()
     }
 
     /// Keeps the time between two beats: min(500 ms, a third of the shortest lease).
@@ -47,7 +46,13 @@ extension LimiterCore {
                 ).exchanged
             else { return }
         }
+        beatWithoutThread(now: now)
+    }
+
+    /// One round in a caller's thread, the look at the policy file included.
+    func beatWithoutThread(now: Int64) {
         beat(now: now, renews: false)
+        pollPolicy(waits: true)
     }
 
     /// Frees what dead processes held, then removes idle keys and returns how many.

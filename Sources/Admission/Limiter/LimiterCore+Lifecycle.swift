@@ -1,10 +1,24 @@
 /// Reload, time and the end.
 extension LimiterCore {
+    /// What a caller asks for. A document that the store refuses is told.
     func reload(_ document: PolicyDocument) throws(LimiterError) {
-        try reloading.withLock { (_) throws(LimiterError) in try reloadLocked(document) }
+        do throws(LimiterError) {
+            try putInForce(document)
+        } catch {
+            // These have events of their own.
+            if error.code != .closed, error.code != .storeReplaced {
+                report(.reloadRefused, "\(error)")
+            }
+            throw error
+        }
     }
 
-    private func reloadLocked(_ document: PolicyDocument) throws(LimiterError) {
+    /// Puts another document in force; one that is refused is for the caller to tell.
+    func putInForce(_ document: PolicyDocument) throws(LimiterError) {
+        try reloading.withLock { (_) throws(LimiterError) in try putInForceLocked(document) }
+    }
+
+    private func putInForceLocked(_ document: PolicyDocument) throws(LimiterError) {
         try checkOpen()
         // Not by a beat, which may be what reloads.
         if !store.segment.checkFile() || store.segment.isReplaced {
@@ -26,9 +40,7 @@ extension LimiterCore {
             let identity = hot.pointee.heartbeatIdentity.load()
             if identity != 0 { startHeartbeat(identity) }
         } catch {
-            let error = LimiterError(error)
-            report(.reloadRefused, "\(error)")
-            throw error
+            throw LimiterError(error)
         }
         report(
             .loaded, "document \(Self.hexadecimal(document.hash)) after \(Self.hexadecimal(hash))")
@@ -82,7 +94,7 @@ extension LimiterCore {
         }
         if options.heartbeat == .automatic { renewAll(now: now, until: now + nanoseconds) }
         _ = manual.steady.fetchAdd(UInt64(nanoseconds))
-        beat(now: now + nanoseconds, renews: false)
+        beatWithoutThread(now: now + nanoseconds)
     }
 
     func setTime(_ unixNanoseconds: Int64) throws(LimiterError) {
@@ -99,6 +111,7 @@ extension LimiterCore {
     func close() {
         guard hot.pointee.isClosed.swap(0, 1) else { return }
         report(.closed, "closed")
+        if !store.segment.isReplaced { notePolicy(isBroken: false) }
         // Gates meet another version and find the limiter closed.
         hot.stopPlans()
     }

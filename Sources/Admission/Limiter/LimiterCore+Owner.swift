@@ -61,6 +61,14 @@ extension LimiterCore {
         if !store.segment.noteLife(of: owner, now: now) { adopt(identity) }
     }
 
+    /// Notes beside this process's entry whether it goes on with another document than the one in its
+    /// policy file, for who inspects the store.
+    func notePolicy(isBroken: Bool) {
+        guard hot.pointee.ownerIdentity.load() == ProcessIdentity.current() else { return }
+        let owner = LeaseOwner(word: hot.pointee.owner.load())
+        store.segment.notePolicy(of: owner, isBroken: isBroken)
+    }
+
     /// Tells of the deaths that this process found.
     func reportDeaths() {
         for death in store.segment.watch.takeDeaths() {

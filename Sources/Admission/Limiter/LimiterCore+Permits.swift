@@ -75,7 +75,8 @@ extension LimiterCore {
 
     /// Renews a permit's leases, up to their longest hold.
     func renew(_ id: UInt64) -> Int32 {
-        beatIfDue()
+        // Behind the renewal, which is not to wait for a file.
+        defer { beatIfDue() }
         var status: Int32 = 0
         guard let slot = begin(id, &status) else { return status }
         let now = store.clock.now()

@@ -3,102 +3,127 @@ import Glibc
 /// A policy file that is watched: what it held when it was last looked at.
 ///
 /// A change is found by inode, size and time, then by content. A document that is refused is told
-/// once, and only when it was met twice: who saves a file may be in the middle of it.
+/// once, and only when it was met twice: who saves a file may be in the middle of it. One that was
+/// refused for what may pass (the store has no room, a zone is not installed, the file cannot be read)
+/// is tried again at each look, and told again when the reason is another.
 struct PolicyFile: Sendable {
     let path: String
-    /// Hash of the bytes that were put in force, or found to be no document.
-    private var known: UInt64
+    /// Hash of the bytes that were put in force last.
+    private var inForce: UInt64
     /// Hash of bytes that were refused at the last look; met again, they are told.
     private var suspect: UInt64?
-    private var stamp: Stamp?
-    /// The document in the file is not the one in force: it was refused.
-    private(set) var isBroken = false
+    private var stamp: PolicyLook.Stamp?
+    /// Why the document in the file is not the one in force, as it was told.
+    private var refusal: Refusal?
+    /// Where a thread of the library's own may look.
+    var reader: PolicyReader?
 
-    /// What tells of a change without reading.
-    private struct Stamp: Sendable, Hashable {
-        var device: UInt64
-        var inode: UInt64
-        var size: Int64
-        var modifiedAt: Int64
-        var changedAt: Int64
-
-        init?(path: String) {
-            var status = stat()
-            guard stat(path, &status) == 0 else { return nil }
-            device = UInt64(status.st_dev)
-            inode = UInt64(status.st_ino)
-            size = Int64(status.st_size)
-            modifiedAt = Self.nanoseconds(status.st_mtim)
-            changedAt = Self.nanoseconds(status.st_ctim)
-        }
-
-        private static func nanoseconds(_ time: timespec) -> Int64 {
-            Int64(time.tv_sec) &* 1_000_000_000 &+ Int64(time.tv_nsec)
-        }
-
-        /// Whether a later change must show: file times are as coarse as the kernel's tick.
-        func isSettled(wall: Int64) -> Bool {
-            wall &- max(modifiedAt, changedAt) > 100_000_000
-        }
+    private struct Refusal: Sendable, Equatable {
+        /// Of the bytes; `unread` where there were none.
+        var hash: UInt64
+        var reason: String
+        /// The same bytes will be refused for ever.
+        var isFinal: Bool
     }
+
+    private static let unread: UInt64 = 0
+
+    /// The document in the file is not the one in force: it was refused.
+    var isBroken: Bool { refusal != nil }
 
     /// - Parameter bytes: what the document in force was read from.
     init(path: String, bytes: [UInt8]) {
         self.path = path
-        known = Self.hash(bytes)
+        inForce = Self.hash(bytes)
     }
 
     /// What a look found.
     enum Finding {
         /// Nothing to do.
         case none
-        case document(PolicyDocument)
+        /// To be put in force, and noted what became of it.
+        case document(PolicyDocument, hash: UInt64)
         /// To be told, once.
         case refused(PolicyError)
+        /// To be told: what was refused is gone, and the document in force is back.
+        case mended
     }
 
-    /// Looks at the file. One system call where it did not change.
-    mutating func look() -> Finding {
-        let wall = KernelClock.wallNanoseconds()
-        let found = Stamp(path: path)
-        if let found, found == stamp { return .none }
-        // Before the bytes are read: a change in between shows at the next look.
-        stamp = found.flatMap { $0.isSettled(wall: wall) ? $0 : nil }
-        do throws(PolicyError) {
-            let bytes = try FileBytes.read(path: path, maximum: PolicyDocument.maximumBytes)
+    /// Looks at the file in the caller's thread.
+    mutating func look() -> Finding { judge(PolicyLook.take(path, unless: stamp)) }
+
+    /// Looks at the file in a thread of this process that waits for the file system alone; where there
+    /// can be none, in the caller's.
+    mutating func lookElsewhere(_ identity: UInt64) -> Finding {
+        if reader?.identity != identity {
+            let path = path
+            reader = PolicyReader(identity: identity) { PolicyLook.take(path, unless: $0) }
+        }
+        guard let reader else { return look() }
+        return reader.look(unless: stamp).map { judge($0) } ?? .none
+    }
+
+    /// Says what has to be done about what was found.
+    mutating func judge(_ look: PolicyLook) -> Finding {
+        switch look.found {
+        case .same: return .none
+        case .unreadable(let error):
+            return meet(error, hash: Self.unread, isFinal: false)
+        case .bytes(let bytes):
             let hash = Self.hash(bytes)
-            guard hash != known else {
+            stamp = look.stamp
+            if hash == inForce {
                 suspect = nil
-                return .none
+                defer { refusal = nil }
+                return isBroken ? .mended : .none
             }
+            if let refusal, refusal.isFinal, refusal.hash == hash { return .none }
             do throws(PolicyError) {
                 let document = try PolicyDocument(json: bytes)
-                (known, suspect) = (hash, nil)
-                return .document(document)
+                suspect = nil
+                return .document(document, hash: hash)
             } catch {
-                return meet(error, hash: hash)
+                // A zone may be installed later; all else is in the text.
+                return meet(error, hash: hash, isFinal: error.kind != .zone)
             }
-        } catch {
-            return meet(error, hash: 0)
         }
     }
 
-    private mutating func meet(_ error: PolicyError, hash: UInt64) -> Finding {
-        guard hash != known else { return .none }
-        guard suspect == hash else {
-            suspect = hash
+    private mutating func meet(_ error: PolicyError, hash: UInt64, isFinal: Bool) -> Finding {
+        let isKnown = suspect == hash || refusal?.hash == hash
+        suspect = hash
+        guard isKnown else {
             stamp = nil
             return .none
         }
-        (known, suspect) = (hash, nil)
-        isBroken = true
-        return .refused(error)
+        let isNew = refuse(Refusal(hash: hash, reason: error.description, isFinal: isFinal))
+        return isNew ? .refused(error) : .none
     }
 
-    /// Notes what became of a document that `look` gave.
-    mutating func note(isInForce: Bool) { isBroken = !isInForce }
+    /// Notes that a document which `look` gave could not be put in force: it is tried again.
+    ///
+    /// - Returns: whether that is to be told.
+    mutating func refuse(hash: UInt64, for error: LimiterError) -> Bool {
+        // The code alone: numbers in the message change from one try to the next.
+        refuse(Refusal(hash: hash, reason: error.code.name, isFinal: false))
+    }
 
-    /// FNV-1a, never 0: that is a file which cannot be read.
+    private mutating func refuse(_ new: Refusal) -> Bool {
+        if !new.isFinal { stamp = nil }
+        defer { refusal = new }
+        return refusal != new
+    }
+
+    /// Notes that a document which `look` gave is in force.
+    ///
+    /// - Returns: whether one was refused before.
+    mutating func accept(hash: UInt64) -> Bool {
+        inForce = hash
+        defer { refusal = nil }
+        return isBroken
+    }
+
+    /// FNV-1a, never `unread`.
     private static func hash(_ bytes: [UInt8]) -> UInt64 {
         max(
             1,
@@ -118,24 +143,43 @@ extension LimiterCore {
     }
 
     /// Reloads the policy where its file changed; a broken edit keeps the one in force and is told once.
-    func pollPolicy() {
-        guard !isClosed else { return }
+    ///
+    /// - Parameter waits: the caller may wait for the file system; the heartbeat may not.
+    func pollPolicy(waits: Bool) {
+        guard !isClosed, !store.segment.isReplaced else { return }
         policyFile.withLock { file in
             guard var watched = file else { return }
-            switch watched.look() {
-            case .none: break
-            case .refused(let error): report(.reloadRefused, "\(LimiterError(error))")
-            case .document(let document):
-                do throws(LimiterError) {
-                    // Tells of itself, and of a refusal.
-                    try reload(document)
-                    watched.note(isInForce: true)
-                } catch {
-                    watched.note(isInForce: false)
-                }
-            }
+            let finding =
+                waits ? watched.look() : watched.lookElsewhere(ProcessIdentity.current())
+            apply(finding, &watched)
+            notePolicy(isBroken: watched.isBroken)
             file = watched
         }
+    }
+
+    private func apply(_ finding: PolicyFile.Finding, _ file: inout PolicyFile) {
+        switch finding {
+        case .none: break
+        case .mended: reportMended(file)
+        case .refused(let error): reportBroken(file, LimiterError(error))
+        case .document(let document, let hash):
+            do throws(LimiterError) {
+                try putInForce(document)
+                if file.accept(hash: hash) { reportMended(file) }
+            } catch {
+                // Closed or given up meanwhile: nothing is watched any more.
+                guard error.code != .closed, error.code != .storeReplaced else { return }
+                if file.refuse(hash: hash, for: error) { reportBroken(file, error) }
+            }
+        }
+    }
+
+    private func reportBroken(_ file: PolicyFile, _ error: LimiterError) {
+        report(.policyBroken, "\(file.path): \(error)")
+    }
+
+    private func reportMended(_ file: PolicyFile) {
+        report(.policyMended, "\(file.path): its document is in force")
     }
 
     /// Whether the watched file holds a document that was refused.

@@ -57,6 +57,7 @@ extension StoreInspection.Owner {
             writer.key("alive")
             if let isAlive { writer.value(isAlive) } else { writer.null() }
             writer.member("heartbeat_age_ns", heartbeatAgeNanoseconds)
+            writer.member("policy_broken", isPolicyBroken)
             writer.member("leases", leases)
         }
     }

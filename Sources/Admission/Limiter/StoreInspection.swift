@@ -21,7 +21,8 @@ extension StoreInspection {
 
 /// What processes told each other, and anyone who looks.
 extension StoreInspection {
-    /// The newest events, oldest first, at most 64: loads and refused ones, deaths, damage.
+    /// The newest events, oldest first, at most 64: loads and refused ones, broken policy files and
+    /// mended ones, deaths, damage.
     /// Their numbers are the store's own.
     public var events: [Event] {
         sharedEvents.compactMap { event in
@@ -34,13 +35,20 @@ extension StoreInspection {
         }
     }
 
-    /// The document that was refused last, of an edit of the policy file or of a `reload`: the process
-    /// that refused it goes on with the one before. Nil where it has ended, where a document was
-    /// reloaded since, and where 64 newer events hide it.
+    /// The newest event of a document that was refused, while that still holds: of an edit of a policy
+    /// file until its process has another one from there in force, of a `reload` until any document was
+    /// loaded. Nil where that process has ended, and where 64 newer events hide it: the owners tell of
+    /// their policy files nevertheless.
     public var refusedReload: Event? {
-        events.reversed().prefix { $0.kind != .loaded }.first { event in
-            event.kind == .reloadRefused
-                && owners.contains { $0.pid == event.processID && $0.isAlive != false }
+        var isLoaded = false
+        return events.reversed().first { event in
+            if event.kind == .loaded { isLoaded = true }
+            let owners = owners.filter { $0.pid == event.processID && $0.isAlive != false }
+            switch event.kind {
+            case .policyBroken: return owners.contains(where: \.isPolicyBroken)
+            case .reloadRefused: return !isLoaded && !owners.isEmpty
+            default: return false
+            }
         }
     }
 }

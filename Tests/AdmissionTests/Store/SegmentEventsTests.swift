@@ -123,7 +123,7 @@ import Testing
         try two.advance(nanoseconds: 1)
         two.core.report(.ownerDied, "b")
         try two.advance(nanoseconds: 1)
-        one.core.report(.policyBroken, "own alone")
+        one.core.report(.loadedElsewhere, "own alone")
         let events = one.events()
         #expect(events.map(\.text) == ["a", "b", "own alone"])
         #expect(events.map(\.sequence) == [1, 2, 3])

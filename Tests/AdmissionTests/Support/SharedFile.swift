@@ -13,12 +13,17 @@ struct SharedFile {
         self.clock = clock
     }
 
+    var url: String { "file:" + directory.file() }
+
+    /// A path beside it.
+    func file(_ name: String) -> String { directory.file(name) }
+
     /// As another process would open it.
     func limiter(_ limits: String...) throws -> Limiter {
         try Limiter(
             policy: Self.document(limits.joined(separator: ", ")),
             options: Limiter.Options(
-                store: "file:" + directory.file(), clock: clock, permitCapacity: 4_096,
+                store: url, clock: clock, permitCapacity: 4_096,
                 keyCapacity: 1_024, heartbeat: .manual))
     }
 

@@ -36,6 +36,7 @@ package struct LeaseOwner: Sendable, Hashable {
 /// 16  incarnation:24 | pid namespace:40      inode
 /// 24  incarnation:24 | boot:40               of `SystemFacts.bootIdentity`
 /// 32  heartbeat                              steady nanoseconds of the last sign of life
+/// 40  incarnation:24 | policy state          see `notePolicy`
 /// ```
 ///
 /// States: `free → claimed → live → dead → free`, the last step with the next incarnation. Who takes

@@ -289,7 +289,8 @@ private struct SegmentReader {
                 StoreInspection.Owner(
                     number: owner.number, pid: owner.pid, pidNamespace: owner.pidNamespace,
                     state: owner.state.map { "\($0)" } ?? "unknown", isAlive: isAlive,
-                    heartbeatAgeNanoseconds: now &- owner.heartbeat, leases: 0))
+                    heartbeatAgeNanoseconds: now &- owner.heartbeat,
+                    isPolicyBroken: isAlive != false && segment.isPolicyBroken(owner), leases: 0))
         }
     }
 }

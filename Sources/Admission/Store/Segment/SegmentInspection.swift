@@ -75,6 +75,8 @@ public struct StoreInspection: Sendable {
         public let isAlive: Bool?
         /// Nanoseconds since its last sign of life.
         public let heartbeatAgeNanoseconds: Int64
+        /// It goes on with the document before the one in the policy file that it watches.
+        public let isPolicyBroken: Bool
         /// Leases that it holds.
         public internal(set) var leases: Int
     }
