@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import threading
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -149,7 +151,30 @@ def test_a_json_file_is_watched_and_a_broken_edit_changes_nothing(tmp_path: Path
             limiter.advance(1_000_000_000)
         assert burst() == 7
         assert limiter.snapshot()["policy_broken"]
-        assert any(event["kind"] == "reload_refused" for event in limiter.events())
+        assert "admission_policy_broken 1\n" in limiter.metrics()
+        assert [event["kind"] for event in limiter.events()][-1] == "policy_broken"
         write(document(9))
         limiter.advance(1_000_000_000)
         assert burst() == 9 and not limiter.snapshot()["policy_broken"]
+        assert "admission_policy_broken 0\n" in limiter.metrics()
+        kinds = [event["kind"] for event in limiter.events()]
+        assert kinds[-3:] == ["policy_broken", "loaded", "policy_mended"], kinds
+
+
+def test_a_pipe_is_read_once_and_not_watched(tmp_path: Path) -> None:
+    pipe = tmp_path / "policy.json"
+    os.mkfifo(pipe)
+    document = json.dumps(policy(requests(5)))
+    writer = threading.Thread(target=pipe.write_text, args=(document,), daemon=True)
+    writer.start()
+    with admission.Limiter(pipe, "memory:", clock="manual") as limiter:
+        writer.join()
+        for _ in range(3):
+            limiter.advance(1_000_000_000)
+        assert limiter.gate().try_charge().limit == 5
+        assert not limiter.snapshot()["policy_broken"]
+
+
+def test_a_device_without_an_end_is_no_policy() -> None:
+    with pytest.raises(admission.PolicyError):
+        admission.Limiter(Path("/dev/zero"), "memory:")

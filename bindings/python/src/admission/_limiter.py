@@ -46,7 +46,8 @@ class Limiter:
 
         ``policy``: a mapping, JSON text, or a path (an ``os.PathLike``, or text that ends in
         ``.json``, ``.yaml`` or ``.yml``; YAML needs PyYAML). A JSON file is watched: an edit is in
-        force within a second, a broken one changes nothing and leaves an event. ``store``: its
+        force within a second, a broken one changes nothing and leaves an event. A pipe
+        (``/dev/stdin``) is read once. ``store``: its
         URL, ``memory:`` or ``file:/path``, the quota of all processes that open that file; None
         takes the environment's ``ADMISSION_STORE``, then ``memory:``. ``clock``: ``system``, or ``manual``,
         which starts at ``start_unix_ns`` and stands still until ``advance`` moves it.
@@ -140,9 +141,10 @@ class Limiter:
         return self._text(c.limiter_metrics)
 
     def events(self, after: int = 0) -> list[dict[str, Any]]:
-        """What an operator should know, oldest first: refused reloads, reclaimed leases, …
+        """What an operator should know, oldest first: broken policy files, reclaimed leases, …
 
-        ``after``: the ``sequence`` seen last. The ring is bounded: a gap in the sequence means
+        Each has ``sequence``, ``kind``, ``unix_ns``, ``pid`` (another process' where the store is
+        shared) and ``text``; ``admission.h`` lists the kinds. ``after``: the ``sequence`` seen last. The ring is bounded: a gap in the sequence means
         that older events were overwritten.
         """
         if not 0 <= c.int64("after", after):

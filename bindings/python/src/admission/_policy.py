@@ -18,6 +18,7 @@ from ._errors import PolicyError, Status
 
 PolicySource = Union[Mapping[str, Any], str, "os.PathLike[str]"]
 
+_MAX_BYTES = 16_777_216
 _MAX_DEPTH = 64
 _MAX_NODES = 250_000
 _SUFFIXES = (".json", ".yaml", ".yml")
@@ -45,12 +46,13 @@ def policy_json(policy: PolicySource) -> bytes:
 
 
 def watched_path(policy: PolicySource) -> Optional[bytes]:
-    """The path of a JSON file, which the library reads by itself and watches; None for the rest."""
+    """The path of a JSON file, which the library reads by itself and watches; None for the rest, a
+    pipe or a device among them, which holds its text but once."""
     if isinstance(policy, Mapping):
         return None
     path = os.fspath(policy)
     named = isinstance(policy, os.PathLike) or path.lower().endswith(_SUFFIXES)
-    if not named or path.lower().endswith((".yaml", ".yml")):
+    if not named or path.lower().endswith((".yaml", ".yml")) or not os.path.isfile(path):
         return None
     return os.fsencode(path)
 
@@ -61,7 +63,7 @@ def _read_file(policy: Union[str, os.PathLike[str]]) -> bytes:
         raise PolicyError(Status.POLICY_UNREADABLE, f"{path!r}: a path must be text, not bytes")
     try:
         with open(path, "rb") as file:
-            content = file.read()
+            content = file.read(_MAX_BYTES + 1)  # one more is what the library refuses
     except (OSError, ValueError) as failure:
         reason = getattr(failure, "strerror", None) or failure
         raise PolicyError(Status.POLICY_UNREADABLE, f"{path!r}: {reason}") from failure
