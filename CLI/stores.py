@@ -26,7 +26,10 @@ limits = [
     {"name": "parallel", "count": "concurrency", "limit": 3, "lease": "1m"},
 ]
 policy = {"admission": 1, "policies": [{"name": "p", "per": ["k"], "limits": limits}]}
-limiter = admission.Limiter(policy, store="file:" + sys.argv[2], key_capacity=1000, **options.get("open", {}))
+if "watch" in options:
+    policy_file = __import__("pathlib").Path(options["watch"])
+    policy_file.write_text(json.dumps(policy))
+limiter = admission.Limiter(policy_file if "watch" in options else policy, store="file:" + sys.argv[2], key_capacity=1000, **options.get("open", {}))
 kept = []
 for key, times in options["keys"].items():
     for _ in range(times):
@@ -49,11 +52,13 @@ for line in sys.stdin:
 
 
 @contextmanager
-def holder(path, keys, **options):
-    """A process that opened the file and acquired so many permits of each key, which it keeps."""
+def holder(path, keys, watch=None, **options):
+    """A process that opened the file and acquired so many permits of each key, which it keeps; it
+    may watch a policy file, which it writes first."""
+    watched = {"watch": watch} if watch else {}
     process = subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(ROOT / "bindings/python/src"), path,
-         json.dumps({"keys": keys, "open": options})],
+         json.dumps({"keys": keys, "open": options, **watched})],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
@@ -64,6 +69,14 @@ def holder(path, keys, **options):
         process.wait()
         process.stdin.close()
         process.stdout.close()
+
+
+def eventually(holds, seconds=20):
+    """Looks until it holds; a fault where it does not in so long."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "it did not come true"
+        time.sleep(0.05)
 
 
 def tell(process, what):

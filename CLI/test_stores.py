@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from harness import COMMAND, WORK, on_terminal, run, test, write
-from stores import Screen, as_nobody, broken, holder, inspect, keys_of, left_behind, path_of, poke, tell
+from stores import Screen, as_nobody, broken, eventually, holder, inspect, keys_of, left_behind, path_of, poke, tell
 
 
 # -- inspect
@@ -149,6 +149,33 @@ def inspect_tells_events_and_whether_a_broken_policy_was_refused():
             time.sleep(0.05)
         event = inspect(path)["events"][-1]
     assert event["kind"] == "owner_died" and str(process.pid) in event["text"], event
+
+
+@test
+def inspect_tells_which_processes_watch_a_broken_policy_until_it_is_mended():
+    path = path_of("watching")
+    policies = [WORK / "watched.json", WORK / "other.json"]
+    with holder(path, {"a": 1}, watch=str(policies[0])) as one, holder(path, {}, watch=str(policies[1])):
+        good = policies[0].read_text()
+        policies[0].write_text("{")
+        eventually(lambda: inspect(path)["refused_reload"])
+        store = inspect(path)
+        output = run("inspect", path).stdout
+        assert store["refused_reload"]["kind"] == "policy_broken", store["refused_reload"]
+        assert store["refused_reload"]["text"].startswith(str(policies[0])), store["refused_reload"]
+        assert {owner["pid"]: owner["policy_broken"] for owner in store["owners"]}[one.pid], store["owners"]
+        assert [owner["policy_broken"] for owner in store["owners"]].count(True) == 1, store["owners"]
+        assert "1 process goes on with another policy than the file" in output, output
+        assert "policy_broken" in output and "a broken policy was refused" in output, output
+        # What another process loads does not mend it.
+        policies[1].write_text(good.replace('"limit": 4', '"limit": 5'))
+        eventually(lambda: inspect(path)["loads"] >= 3)
+        assert inspect(path)["refused_reload"]["pid"] == one.pid
+        policies[0].write_text(good)
+        eventually(lambda: not inspect(path)["refused_reload"])
+        assert not any(owner["policy_broken"] for owner in inspect(path)["owners"])
+        assert inspect(path)["events"][-1]["kind"] == "policy_mended"
+        assert "broken policy" not in run("inspect", path).stdout
 
 
 # -- Files that are no stores
