@@ -125,6 +125,11 @@
  * ADMISSION_OK and the decision says ADMISSION_REJECTED. `admission_last_error` has the text with the
  * numbers. Unless a function says otherwise, a status other than ADMISSION_OK means that nothing was
  * charged, settled or opened.
+ *
+ * Each function lists the numbers that it may return. Any may return ADMISSION_E_INTERNAL, which no
+ * list repeats. What a gate meets when it looks its keys up, at its opening and again at its first call
+ * after a reload or after its keys were reclaimed, are *a gate's statuses*: 202, 300, 306, 501, 502,
+ * 601, 604, 605, 606, 610, 611.
  */
 #ifndef ADMISSION_H
 #define ADMISSION_H
@@ -210,7 +215,8 @@ typedef int32_t admission_status;
 #define ADMISSION_E_CLOCK_MISMATCH 609       /* made for a manual clock, opened on the system's, or reverse */
 #define ADMISSION_E_STORE_REPLACED 610       /* the file was deleted or replaced: open the limiter anew */
 #define ADMISSION_E_OWNER_TABLE_FULL 611     /* 4,095 processes use the store */
-#define ADMISSION_E_STORE_IN_USE 612         /* live processes use the store: a reset must be forced */
+#define ADMISSION_E_STORE_IN_USE 612         /* live processes use the store: a reset must be forced;
+                                                of the command and of Swift, no function here returns it */
 
 /* Clocks: 700 to 799. */
 #define ADMISSION_E_NOT_MANUAL_CLOCK 700 /* advance or set_time on the system clock */
@@ -401,8 +407,8 @@ typedef struct admission_completion {
  * limiter is gone in this process and in every child forked meanwhile; those of `file:` stay.
  *   options  not NULL; exactly one of policy_json and policy_path set
  *   limiter  receives the handle, NULL on failure; the caller closes it
- * Statuses: 100, 101, 102, 200, 201, 202, 502, 503, 600 to 609, 611. Allocates; reads files. Since
- * 0.1. */
+ * Statuses: 100, 101, 102, 200, 201, 202, 501, 502, 503, 600 to 609, 611. Allocates; reads files.
+ * Since 0.1. */
 admission_status admission_limiter_open(const admission_options *options,
                                         admission_limiter **limiter);
 
@@ -415,7 +421,8 @@ admission_status admission_limiter_close(admission_limiter *limiter);
  * was used; open permits settle into the limits that still exist; gates resolve anew at their next
  * call. A document that is refused changes nothing and leaves an event.
  *   policy_json  the whole document, not NULL
- * Statuses: 100, 102, 103, 104, 200, 202, 502. Allocates; concurrent reloads take turns. Since 0.1. */
+ * Statuses: 100, 102, 103, 104, 200, 202, 501, 601, 604, 605, 606, 610. Allocates; concurrent reloads
+ * take turns. Since 0.1. */
 admission_status admission_limiter_reload(admission_limiter *limiter, const char *policy_json);
 
 /* Manual clock: moves steady and wall time forward by `ns`, 0 or more, and renews the leases of open
@@ -429,13 +436,13 @@ admission_status admission_limiter_set_time(admission_limiter *limiter, int64_t 
 
 /* Writes what the limiter holds at the moment as one JSON object: version, store, clock and why this
  * clock source, keys, open permits and gates, and counters of rejections and races. Fields may be
- * added. Buffer as in "Text". Statuses: 100, 103, 104, 105, 502. Allocates; not for every
- * request. Since 0.1. */
+ * added. Buffer as in "Text". Statuses: 100, 103, 104, 105. Allocates; not for every request. Since
+ * 0.1. */
 admission_status admission_limiter_snapshot(admission_limiter *limiter, char *buffer, size_t size,
                                             size_t *needed);
 
 /* The same figures as Prometheus text, version 0.0.4. Buffer as in "Text".
- * Statuses: 100, 103, 104, 105, 502. Allocates. Since 0.1. */
+ * Statuses: 100, 103, 104, 105. Allocates. Since 0.1. */
 admission_status admission_limiter_metrics(admission_limiter *limiter, char *buffer, size_t size,
                                            size_t *needed);
 
@@ -463,7 +470,7 @@ admission_status admission_limiter_reclaim(admission_limiter *limiter, size_t *r
  *           and left alone otherwise
  * More events can come between asking for the size and reading: ask again on
  * ADMISSION_E_BUFFER_TOO_SMALL. Buffer as in "Text".
- * Statuses: 100, 103, 104, 105, 502. Allocates. Since 0.1. */
+ * Statuses: 100, 103, 104, 105. Allocates. Since 0.1. */
 admission_status admission_limiter_events_read(admission_limiter *limiter, uint64_t *cursor,
                                                char *buffer, size_t size, size_t *needed);
 
@@ -472,7 +479,7 @@ admission_status admission_limiter_events_read(admission_limiter *limiter, uint6
 /* Opens a gate: finds the policies that match and the keys they name.
  *   attributes  `count` elements, in any order; may be NULL where `count` is 0
  *   gate        receives the handle, NULL on failure; the caller closes it
- * Statuses: 100, 102, 103, 104, 300, 301, 302, 306, 501, 502, 503. Allocates. Since 0.1. */
+ * Statuses: 100, 102, 103, 104, 301, 302, 503, and a gate's. Allocates. Since 0.1. */
 admission_status admission_gate_open(admission_limiter *limiter,
                                      const admission_attribute *attributes, size_t count,
                                      admission_gate **gate);
@@ -484,7 +491,7 @@ admission_status admission_gate_close(admission_gate *gate);
  * policy, limit, kind, key, capacity, used, remaining, when it is full again, the next reset, and
  * which would bind; and which limits nothing ever met.
  *   cost  NULL: ADMISSION_COST_INIT
- * Buffer as in "Text". Statuses: 100, 101, 102, 103, 104, 105, 300, 303, 307, 502. Allocates.
+ * Buffer as in "Text". Statuses: 100, 101, 102, 103, 104, 105, 303, 307, and a gate's. Allocates.
  * Since 0.1. */
 admission_status admission_gate_explain(admission_gate *gate, const admission_cost *cost,
                                         char *buffer, size_t size, size_t *needed);
@@ -494,15 +501,17 @@ admission_status admission_gate_explain(admission_gate *gate, const admission_co
 /* Decides now. Admitted: everything is charged and `permit` has to be ended. Rejected: nothing is.
  *   cost      NULL: ADMISSION_COST_INIT
  *   decision  not NULL, its struct_size set
- * Statuses: 100, 101, 102, 103, 104, 300, 303, 306, 307, 500, 501, 604, 605, 610, 611. No allocation,
- * no lock, no system call, but in four cases: a thread's first call notes the thread, a count name's
- * first use keeps the name, a gate's first call after a reload resolves it anew, and a claim that finds
- * no slot looks, at most ten times a second, whether a process died that held some. Since 0.1. */
+ * Statuses: 100, 101, 102, 103, 104, 303, 307, 500, and a gate's. No allocation, no lock, no system
+ * call, but in five cases: a thread's first call notes the thread, a count name's first use keeps the
+ * name, a gate's first call after a reload or a reclaimed key resolves it anew, a claim that finds no
+ * slot looks, at most ten times a second, whether a process died that held some, and one call a second
+ * looks after the clock. Since 0.1. */
 admission_status admission_try_acquire(admission_gate *gate, const admission_cost *cost,
                                        admission_decision *decision);
 
 /* Decides now and forgets: as admission_try_acquire, without a permit; for pure pacing. A gate with a
- * concurrency limit is 305, since nobody would give the slot back. Since 0.1. */
+ * concurrency limit is 305, since nobody would give the slot back.
+ * Statuses: those of admission_try_acquire but 500, and 305. Since 0.1. */
 admission_status admission_try_charge(admission_gate *gate, const admission_cost *cost,
                                       admission_decision *decision);
 
@@ -551,20 +560,21 @@ admission_status admission_acquire_cancel(admission_completions *completions, ui
 /* ---- Permits --------------------------------------------------------------------------------- */
 
 /* Each of these takes the limiter that the permit came from (a closed one too) and ends the permit
- * once, except `add` and `renew`, which leave it open. Statuses of all: 103, 400, 401, 402. After 402
- * the usage is settled and the permit has ended as asked; only the slot, given up when its lease ran
- * out, was no longer there to be freed. None of them allocates or takes a lock. */
+ * once, except `add` and `renew`, which leave it open. Statuses of all: 100, 103, 400, 401, 402. After
+ * 402 the usage is settled and the permit has ended as asked; only the slot, given up when its lease ran
+ * out, was no longer there to be freed. None of them allocates or takes a lock, but for what
+ * admission_try_acquire says of threads and count names. */
 
 /* The call was made and this is what it used in all, what was added included. Less than charged is
  * given back, more is charged now, beyond the limit if need be.
  *   usage  NULL: as charged
- * Statuses: 100, 101, 102, 304, 307 as well. Since 0.1. */
+ * Statuses: 101, 102, 304, 307, 502 as well. Since 0.1. */
 admission_status admission_permit_complete(admission_limiter *limiter, uint64_t permit,
                                            const admission_usage *usage);
 
 /* Charges an increment as a stream goes; the permit stays open. An amount of -1 adds nothing.
  *   usage  not NULL
- * Statuses: 100, 101, 102, 304, 307 as well. Since 0.1. */
+ * Statuses: 101, 102, 304, 307, 502 as well. Since 0.1. */
 admission_status admission_permit_add(admission_limiter *limiter, uint64_t permit,
                                       const admission_usage *usage);
 

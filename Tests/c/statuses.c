@@ -145,6 +145,46 @@ static void limiters(admission_limiter *limiter, admission_gate *gate) {
     CHECK(cursor == UINT64_MAX);
 }
 
+static void write_file(const char *path, const char *text) {
+    FILE *file = fopen(path, "w");
+    CHECK(file != NULL && fputs(text, file) >= 0 && fclose(file) == 0);
+}
+
+/* A policy file is watched; a broken edit is told once, and so is that it was mended. */
+static void watched(void) {
+    char path[] = "/tmp/admission-policy-XXXXXX", text[TEXT], *first;
+    admission_options options = manual_options();
+    admission_limiter *limiter = NULL;
+    uint64_t cursor = 0;
+    int index;
+    CHECK(mkstemp(path) >= 0);
+    write_file(path, test_policy);
+    options.policy_json = NULL;
+    options.policy_path = path;
+    CHECK_STATUS(admission_limiter_open(&options, &limiter), ADMISSION_OK);
+    write_file(path, "{");
+    for (index = 0; index < 4; index++)
+        CHECK_STATUS(admission_limiter_advance(limiter, SECOND_NS), ADMISSION_OK);
+    CHECK_STATUS(admission_limiter_events_read(limiter, &cursor, text, TEXT, NULL), ADMISSION_OK);
+    first = strstr(text, "policy_broken");
+    CHECK(first != NULL && strstr(first + 1, "policy_broken") == NULL && cursor == 1);
+    CHECK(strstr(text, "invalid_policy") != NULL && strstr(text, path) != NULL);
+    CHECK_STATUS(admission_limiter_metrics(limiter, text, TEXT, NULL), ADMISSION_OK);
+    CHECK(strstr(text, "\nadmission_policy_broken 1\n") != NULL);
+    CHECK_STATUS(admission_limiter_snapshot(limiter, text, TEXT, NULL), ADMISSION_OK);
+    CHECK(strstr(text, "\"policy_broken\":true") != NULL);
+    write_file(path, test_policy);
+    CHECK_STATUS(admission_limiter_advance(limiter, SECOND_NS), ADMISSION_OK);
+    CHECK_STATUS(admission_limiter_events_read(limiter, &cursor, text, TEXT, NULL), ADMISSION_OK);
+    CHECK(strstr(text, "policy_mended") != NULL && cursor == 2);
+    CHECK_STATUS(admission_limiter_metrics(limiter, text, TEXT, NULL), ADMISSION_OK);
+    CHECK(strstr(text, "\nadmission_policy_broken 0\n") != NULL);
+    CHECK_STATUS(admission_limiter_close(limiter), ADMISSION_OK);
+    remove(path);
+    options.policy_path = "/tmp";
+    CHECK_STATUS(open_with(options), ADMISSION_E_POLICY_UNREADABLE);
+}
+
 static void system_clock(void) {
     admission_options options = ADMISSION_OPTIONS_INIT;
     admission_limiter *limiter = NULL;
@@ -335,6 +375,7 @@ int main(void) {
     names_and_texts();
     options();
     system_clock();
+    watched();
     limiter = open_manual();
     gate = open_gate(limiter, "project", "acme");
     pace = open_gate(limiter, "kind", "pace");
