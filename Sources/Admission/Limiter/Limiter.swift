@@ -13,27 +13,34 @@ public enum LimiterClock: Sendable, Hashable {
 /// let gate = try limiter.gate(["project": "acme", "model": "gemini-2.5-flash"])
 /// ```
 ///
-/// Open one and share it: any thread may call anything. Counters live as long as the limiter with
-/// `memory:`; a second limiter in the same process has counters of its own. It neither waits nor
-/// retries, and never calls a provider.
+/// Open one and share it: any thread may call anything. With `memory:` the counters are this process'
+/// and its forked children's, as long as the limiter lives; a second limiter has counters of its own.
+/// With `file:/path` they are shared by every process of the host that opens the file, and stay. It
+/// neither waits nor retries, and never calls a provider.
 public final class Limiter: Sendable {
     /// How a limiter is opened.
     public struct Options: Sendable {
         /// Who renews the leases of open permits.
         public enum Heartbeat: Sendable {
-            /// One plain thread of the process, started with the first lease.
+            /// One plain thread of the process, started with the first lease, or with a limiter on a
+            /// file or with a policy file, which another thread looks at.
             case automatic
             /// The caller, with `Permit.renew`; on a manual clock `advance` renews nothing either.
             case manual
         }
 
         /// Store URL; nil: the environment's `ADMISSION_STORE`, then `memory:`.
+        ///
+        /// `file:/abs/path`, `file:///abs/path` or `file:relative`, percent-decoded, is a file that
+        /// processes share, made where there is none with mode 0600, or with `?group=NAME` for that
+        /// group too, 0660.
         public var store: String?
         /// Where time comes from.
         public var clock: LimiterClock
         /// Permits that may be open at once, 1 … 4,194,304. Untouched capacity costs nothing.
         public var permitCapacity: Int
-        /// Keys that may live at once, 1 … 67,108,864. Untouched capacity costs nothing.
+        /// Keys that may live at once, 1 … 67,108,864. Untouched capacity costs nothing. A file that
+        /// exists keeps its own.
         public var keyCapacity: Int
         /// Who renews leases.
         public var heartbeat: Heartbeat
@@ -55,7 +62,10 @@ public final class Limiter: Sendable {
 
     /// Opens a limiter on a checked document.
     ///
-    /// - Throws: `LimiterError`: `unsupportedStore`, `outOfMemory`, `invalidArgument`.
+    /// - Throws: `LimiterError`: `unsupportedStore`, `outOfMemory`, `invalidArgument`; `keyTableFull`
+    ///   where a store has no room for the limits; on a file also `storeUnavailable`, `storeForeign`,
+    ///   `storeVersion`, `storeCorrupted`, `storeFull`, `storeNotPermitted`, `networkFileSystem`,
+    ///   `otherTimeNamespace`, `clockMismatch`, `ownerTableFull`.
     /// - Complexity: O(limits); maps memory, most of it untouched.
     public init(policy: PolicyDocument, options: Options = Options()) throws(LimiterError) {
         try options.check()
@@ -73,8 +83,13 @@ public final class Limiter: Sendable {
 
     /// Opens a limiter on a policy document in a JSON file, which is watched: an edit is put in force
     /// within a second, counters are kept. A broken one keeps the document in force, and an event,
-    /// the snapshot and a metric say so.
+    /// the snapshot and a metric say so. What cannot be put in force for now (no room in the store, a
+    /// zone that is not installed) is tried again at each look. With a manual heartbeat, `gate`,
+    /// `snapshot`, `events`, `reclaim` and `Permit.renew` look, at most twice a second.
     ///
+    /// - Parameters:
+    ///   - policyPath: a regular file, or a link to one, which is followed at each look.
+    ///   - options: how it is opened.
     /// - Throws: `LimiterError`: also `policyUnreadable`.
     public convenience init(
         policyPath: String, options: Options = Options()
@@ -111,7 +126,9 @@ public final class Limiter: Sendable {
     /// Prepares a gate for a set of attributes.
     ///
     /// - Throws: `LimiterError`: `missingAttribute`, `duplicateAttribute`, `invalidAttribute`,
-    ///   `tooManyLimits`, `keyTableFull`, `closed`.
+    ///   `tooManyLimits`, `keyTableFull`, `zoneUnavailable`, `outOfMemory`, `closed`; on a file also
+    ///   `storeUnavailable`, `storeCorrupted`, `storeFull`, `storeNotPermitted`, `storeReplaced`,
+    ///   `ownerTableFull`.
     /// - Complexity: O(policies); under a microsecond for one policy on a key that exists.
     public func gate(_ attributes: [Attribute]) throws(LimiterError) -> Gate {
         core.beatIfDue()
@@ -129,7 +146,8 @@ public final class Limiter: Sendable {
 
     /// Puts another document in force; counters of limits that stay are kept.
     ///
-    /// - Throws: `LimiterError`; the document in force then stays.
+    /// - Throws: `LimiterError`: `keyTableFull`, `closed`, and on a file what `gate(_:)` throws of one;
+    ///   the document in force then stays, and an event tells of it.
     /// - Complexity: O(keys) where a bucket's parameters change.
     public func reload(_ policy: PolicyDocument) throws(LimiterError) {
         try core.reload(policy)
