@@ -298,6 +298,16 @@ def reset_refuses_a_store_in_use_unless_forced_and_keeps_live_leases():
 
 
 @test
+def a_process_that_holds_no_lease_uses_a_store_until_its_limiter_is_closed():
+    path = path_of("idle")
+    with holder(path, {}) as process:
+        assert inspect(path)["leases"] == []
+        assert "used by 1 live process;" in run("reset", path, code=1).stderr
+        tell(process, "close")
+        assert run("reset", path, code=0).stdout == f"reset {path}: 0 keys untouched again\n"
+
+
+@test
 def reset_is_not_kept_out_by_a_process_that_was_killed():
     path = path_of("dead")
     with holder(path, {"a": 2}) as process:
@@ -340,10 +350,16 @@ def watch_restores_the_terminal_when_it_is_ended():
 
 
 @test
-def watch_without_a_terminal_is_refused_or_prints_json_lines():
+def watch_without_a_terminal_prints_pages_or_json_lines():
     path = left_behind("lines", {"a": 1})
-    done = run("inspect", "--watch", path, code=2)
-    assert "--watch needs a terminal" in done.stderr and done.stdout == "", done
+    with subprocess.Popen(
+        [COMMAND, "inspect", path, "--watch", "0.1"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        lines = [process.stdout.readline() for _ in range(3 * (len(run("inspect", path).stdout.splitlines()) + 1))]
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0 and process.stderr.read() == b""
+    text = b"".join(lines).decode()
+    assert "\x1b" not in text and text.count("\n\nstore      ") == 2, text
     with subprocess.Popen([COMMAND, "inspect", path, "--json", "--watch", "0.1"], stdout=subprocess.PIPE) as process:
         for _ in range(3):
             assert json.loads(process.stdout.readline())["path"] == path

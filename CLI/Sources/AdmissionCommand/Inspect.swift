@@ -35,7 +35,8 @@ struct Inspect: ParsableCommand {
     @Option(
         defaultAsFlag: WatchInterval.usual,
         help: ArgumentHelp(
-            "Draw it again every so many seconds until Ctrl-C; with --json a line each time.",
+            "Draw it again every so many seconds until Ctrl-C; where standard output is no terminal "
+                + "print it again, with --json a line each time.",
             valueName: "seconds"))
     var watch: WatchInterval?
 
@@ -52,16 +53,11 @@ struct Inspect: ParsableCommand {
         if let keys, !(0...1_000_000).contains(keys) {
             throw ValidationError("--keys must be 0 to 1000000")
         }
-        if watch != nil, !json, !Terminal.isTerminal {
-            throw ValidationError(
-                "--watch needs a terminal as standard output; with --json it prints a line each "
-                    + "time")
-        }
     }
 
     func run() throws {
         if check { return try runCheck() }
-        let watch = watch.map { Watch(interval: $0, isPage: !json) }
+        let watch = watch.map { Watch(interval: $0, isPage: !json && Terminal.isScreen) }
         // A store that is not there is an error; one that goes away while it is watched is a page.
         let first: String
         do throws(LimiterError) {
@@ -70,12 +66,14 @@ struct Inspect: ParsableCommand {
             throw error.failure(isJSON: json)
         }
         guard let watch else { return print(first) }
+        let separator = json || Terminal.isScreen ? "" : "\n"
         watch.run(first) {
             do throws(LimiterError) {
-                return try page()
+                return separator + (try page())
             } catch {
                 return json
-                    ? error.json : Terminal.styled(Wording.printable(error.message), .red)
+                    ? error.json
+                    : separator + Terminal.styled(Wording.printable(error.message), .red)
             }
         }
     }

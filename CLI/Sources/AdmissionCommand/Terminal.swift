@@ -14,8 +14,9 @@ enum Terminal {
     /// Colours are for people: on a terminal, unless `NO_COLOR` (https://no-color.org) is set.
     static let isColoured = isColoured(STDOUT_FILENO)
 
-    /// Whether standard output is one.
-    static var isTerminal: Bool { isatty(STDOUT_FILENO) == 1 }
+    /// Whether standard output is one whose cursor can be moved.
+    static let isScreen =
+        isatty(STDOUT_FILENO) == 1 && ProcessInfo.processInfo.environment["TERM"] != "dumb"
 
     /// Lines that it shows; 24 where it does not say.
     static var rows: Int {

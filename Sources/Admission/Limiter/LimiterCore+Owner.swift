@@ -74,7 +74,8 @@ extension LimiterCore {
         for death in store.segment.watch.takeDeaths() {
             report(
                 .ownerDied,
-                "process \(death.pid) (owner \(death.number)) died; \(death.leases) leases came back"
+                "process \(death.pid) (owner \(death.number)) died; "
+                    + "\(death.leases) \(death.leases == 1 ? "lease" : "leases") came back"
             )
         }
     }
