@@ -256,7 +256,7 @@ struct PolicyDocumentTests {
         #expect(fault(missing)?.kind == .unreadable)
         #expect(
             fault(missing)?.message.contains("\(missing)\" cannot be read: No such file") == true)
-        #expect(fault(folder.path)?.message.contains("Is a directory") == true)
+        #expect(fault(folder.path)?.message.contains("is no file but a directory") == true)
         #expect(fault(file.path + "\0x")?.message.contains("NUL") == true)
         try Data(repeating: 0x20, count: PolicyDocument.maximumBytes + 1).write(to: file)
         #expect(fault(file.path)?.kind == .tooLarge)
