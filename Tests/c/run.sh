@@ -76,6 +76,7 @@ program permits
 program lifetimes
 program threads
 program names
+program bounds
 program allocations
 program processes
 program fuzz "${FUZZ_INPUTS:-1000000}" "${FUZZ_SEED:-20260115}"

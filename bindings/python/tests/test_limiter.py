@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
+from pathlib import Path
 from typing import Any, Callable
 
 import pytest
@@ -225,3 +226,19 @@ def test_a_limiter_that_is_let_go_is_gone_and_a_gate_keeps_it() -> None:
     assert gate.try_charge()
     del gate, permit
     assert seen() is None
+
+
+def test_a_store_in_a_folder_that_is_missing_is_unavailable(tmp_path: Path) -> None:
+    with pytest.raises(admission.AdmissionError) as raised:
+        admission.Limiter(policy(requests()), f"file:{tmp_path}/missing/quota")
+    assert raised.value.code == admission.Status.STORE_UNAVAILABLE
+    assert "No such file or directory" in str(raised.value)
+
+
+def test_more_limits_than_a_decision_takes_are_refused_at_the_gate(open_limiter: Open) -> None:
+    limits = [{**requests(), "name": f"l{n}"} for n in range(64)]
+    document = {"admission": 1, "policies": [{"name": f"p{n}", "limits": limits} for n in range(5)]}
+    limiter = open_limiter(document)
+    with pytest.raises(admission.ArgumentError, match="320 limits apply to one gate") as raised:
+        limiter.gate()
+    assert raised.value.code == admission.Status.TOO_MANY_LIMITS
