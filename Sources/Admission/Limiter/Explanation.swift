@@ -19,16 +19,12 @@ public struct Explanation: Sendable {
     public var json: String {
         var writer = JSONWriter()
         writer.object { writer in
-            writer.key("limits")
-            writer.array { writer in for limit in limits { limit.write(&writer) } }
-            writer.key("unused")
-            writer.array { writer in
-                for limit in unused {
-                    writer.object { writer in
-                        writer.member("policy", limit.policy)
-                        writer.member("limit", limit.limit)
-                        writer.member("why", limit.why)
-                    }
+            writer.member("limits", each: limits) { $1.write(&$0) }
+            writer.member("unused", each: unused) { writer, limit in
+                writer.object { writer in
+                    writer.member("policy", limit.policy)
+                    writer.member("limit", limit.limit)
+                    writer.member("why", limit.why)
                 }
             }
         }
@@ -78,10 +74,7 @@ public struct LimitExplanation: Sendable {
             writer.member("limit", limit)
             writer.member("kind", kind)
             writer.member("count", count.name)
-            writer.key("key")
-            writer.object { writer in
-                for attribute in key { writer.member(attribute.name, attribute.value) }
-            }
+            writer.member("key", key)
             writer.member("capacity", capacity)
             writer.member("used", used)
             writer.member("remaining", remaining)

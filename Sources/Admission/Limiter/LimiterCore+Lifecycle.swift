@@ -43,7 +43,7 @@ extension LimiterCore {
             throw LimiterError(error)
         }
         report(
-            .loaded, "document \(Self.hexadecimal(document.hash)) after \(Self.hexadecimal(hash))")
+            .loaded, "document \(document.hash.hexadecimal) after \(hash.hexadecimal)")
     }
 
     /// Tells the others on the store that opening this limiter put another document in force.
@@ -55,8 +55,8 @@ extension LimiterCore {
         let wall = store.clock.now() &+ store.clock.wallOffset()
         let sequence = store.segment.noteEvent(
             kind: Event.Kind.loaded.code, wallNanoseconds: wall,
-            text: "document \(Self.hexadecimal(limits.hash)) after "
-                + Self.hexadecimal(limits.hashBefore))
+            text: "document \(limits.hash.hexadecimal) after "
+                + limits.hashBefore.hexadecimal)
         state.withLock { $0.events.noteOwn(sequence) }
     }
 
@@ -70,14 +70,8 @@ extension LimiterCore {
         guard let found else { return }
         report(
             .loadedElsewhere,
-            "document \(Self.hexadecimal(found)) was loaded elsewhere and is in force; "
-                + "this limiter's is \(Self.hexadecimal(own))")
-    }
-
-    /// 16 digits.
-    static func hexadecimal(_ value: UInt64) -> String {
-        let digits = String(value, radix: 16)
-        return String(repeating: "0", count: 16 - digits.count) + digits
+            "document \(found.hexadecimal) was loaded elsewhere and is in force; "
+                + "this limiter's is \(own.hexadecimal)")
     }
 
     func advance(_ nanoseconds: Int64) throws(LimiterError) {

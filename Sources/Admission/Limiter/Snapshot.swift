@@ -77,15 +77,12 @@ public struct Snapshot: Sendable {
             writer.member("turns_helped", turnsHelped)
             writer.member("reclaimed_leases", reclaimedLeases)
             writer.member("policy_broken", isPolicyBroken)
-            writer.key("rejections")
-            writer.array { writer in
-                for entry in rejections {
-                    writer.object { writer in
-                        writer.member("policy", entry.policy)
-                        writer.member("limit", entry.limit)
-                        writer.member("reason", entry.reason.name)
-                        writer.member("count", entry.count)
-                    }
+            writer.member("rejections", each: rejections) { writer, entry in
+                writer.object { writer in
+                    writer.member("policy", entry.policy)
+                    writer.member("limit", entry.limit)
+                    writer.member("reason", entry.reason.name)
+                    writer.member("count", entry.count)
                 }
             }
             writer.member("policy_hash", policyHash)
@@ -181,7 +178,7 @@ extension LimiterCore {
             turnsHelped: store.segment.turnsHelped.load(),
             reclaimedLeases: store.segment.reclaimedLeases.load(),
             isPolicyBroken: isPolicyBroken, rejections: rejections(loaded),
-            policyHash: Self.hexadecimal(loaded.table.document.hash), loads: loads)
+            policyHash: loaded.table.document.hash.hexadecimal, loads: loads)
     }
 
     private func rejections(_ loaded: Loaded) -> [Snapshot.RejectionCount] {

@@ -15,35 +15,22 @@ extension StoreInspection {
             writer.member("clock", isManualClock ? "manual" : "system")
             writer.member("steady_ns", steady.nanoseconds)
             writer.member("wall_unix_ns", wall.unixNanoseconds)
-            let digits = String(documentHash, radix: 16)
-            writer.member(
-                "document_hash", String(repeating: "0", count: 16 - digits.count) + digits)
+            writer.member("document_hash", documentHash.hexadecimal)
             writer.member("loads", loads)
             writer.member("retries", retries)
             writer.member("rollbacks", rollbacks)
             writer.member("turns_helped", turnsHelped)
             writer.member("reclaimed_leases", reclaimedLeases)
-            writer.key("owners")
-            writer.array { writer in for owner in owners { owner.write(&writer) } }
-            writer.key("limits")
-            writer.array { writer in for limit in limits { limit.write(&writer) } }
-            writer.key("leases")
-            writer.array { writer in for lease in leases { lease.write(&writer) } }
-            writer.key("events")
-            writer.array { writer in for event in events { event.write(&writer) } }
+            writer.member("owners", each: owners) { $1.write(&$0) }
+            writer.member("limits", each: limits) { $1.write(&$0) }
+            writer.member("leases", each: leases) { $1.write(&$0) }
+            writer.member("events", each: events) { $1.write(&$0) }
             writer.key("refused_reload")
             if let refusedReload { refusedReload.write(&writer) } else { writer.null() }
             writer.member("omitted", omitted)
             writer.member("damaged", isDamaged)
         }
         return writer.text
-    }
-
-    fileprivate static func write(_ attributes: [Attribute], _ writer: inout JSONWriter) {
-        writer.key("key")
-        writer.object { writer in
-            for attribute in attributes { writer.member(attribute.name, attribute.value) }
-        }
     }
 }
 
@@ -54,8 +41,7 @@ extension StoreInspection.Owner {
             writer.member("pid", pid)
             writer.member("pid_namespace", pidNamespace)
             writer.member("state", state)
-            writer.key("alive")
-            if let isAlive { writer.value(isAlive) } else { writer.null() }
+            writer.member("alive", orNull: isAlive)
             writer.member("heartbeat_age_ns", heartbeatAgeNanoseconds)
             writer.member("policy_broken", isPolicyBroken)
             writer.member("leases", leases)
@@ -71,15 +57,12 @@ extension StoreInspection.LimitRow {
             writer.member("kind", kind)
             writer.member("capacity", capacity)
             writer.member("key_count", keyCount)
-            writer.key("keys")
-            writer.array { writer in
-                for key in keys {
-                    writer.object { writer in
-                        StoreInspection.write(key.attributes, &writer)
-                        writer.member("used", key.used)
-                        writer.member("remaining", key.remaining)
-                        writer.member("full_again_ns", orNull: key.fullAgainNanoseconds)
-                    }
+            writer.member("keys", each: keys) { writer, key in
+                writer.object { writer in
+                    writer.member("key", key.attributes)
+                    writer.member("used", key.used)
+                    writer.member("remaining", key.remaining)
+                    writer.member("full_again_ns", orNull: key.fullAgainNanoseconds)
                 }
             }
         }
@@ -91,7 +74,7 @@ extension StoreInspection.Lease {
         writer.object { writer in
             writer.member("policy", policy)
             writer.member("limit", limit)
-            StoreInspection.write(attributes, &writer)
+            writer.member("key", attributes)
             writer.member("slot", slot)
             writer.member("owner", owner)
             writer.member("pid", orNull: pid)

@@ -15,11 +15,11 @@ extension SimulationReport {
             json.key("workload")
             json.object { json in
                 json.member("title", title)
-                json.member("digest", hexadecimal(workloadDigest))
+                json.member("digest", workloadDigest.hexadecimal)
                 json.member("start_unix_ns", startUnixNanoseconds)
                 json.member("duration_ns", durationNanoseconds)
             }
-            json.member("policy_hash", hexadecimal(policyHash))
+            json.member("policy_hash", policyHash.hexadecimal)
             json.key("offered")
             write(offered, into: &json)
             json.key("admitted")
@@ -28,14 +28,11 @@ extension SimulationReport {
             json.member("never", neverCount)
             json.member("unlimited", unlimitedCount)
             json.member("leases_expired", leasesExpiredCount)
-            json.key("rejections")
-            json.array { json in for row in rejections { write(row, into: &json) } }
-            json.key("limits")
-            json.array { json in for row in limits { write(row, into: &json) } }
+            json.member("rejections", each: rejections) { write($1, into: &$0) }
+            json.member("limits", each: limits) { write($1, into: &$0) }
             json.member("checked", admitted.calls)
             json.member("violations", violationCount)
-            json.key("first_violations")
-            json.array { json in for row in violations { json.value(row.description) } }
+            json.member("first_violations", each: violations) { $0.value($1.description) }
         }
         return json.text
     }
@@ -80,10 +77,7 @@ extension SimulationReport {
             json.member("units", row.units)
             json.member("peak", row.peak)
             json.member("peak_unix_ns", orNull: row.peak > 0 ? unix(row.peakAtNanoseconds) : nil)
-            json.key("peak_attributes")
-            json.object { json in
-                for attribute in row.peakAttributes { json.member(attribute.name, attribute.value) }
-            }
+            json.member("peak_attributes", row.peakAttributes)
             json.member("rejected", row.rejectedCount)
             json.member("used_permille", row.usedPermille)
         }
@@ -91,10 +85,5 @@ extension SimulationReport {
 
     private func unix(_ atNanoseconds: Int64) -> Int64 {
         startUnixNanoseconds + atNanoseconds
-    }
-
-    private func hexadecimal(_ number: UInt64) -> String {
-        let digits = String(number, radix: 16)
-        return String(repeating: "0", count: 16 - digits.count) + digits
     }
 }

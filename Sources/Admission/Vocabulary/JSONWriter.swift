@@ -104,6 +104,28 @@ package struct JSONWriter: ~Copyable {
         if let number { value(number) } else { null() }
     }
 
+    /// Key and `true` or `false`, `null` where it is nil.
+    package mutating func member(_ name: String, orNull isTrue: Bool?) {
+        key(name)
+        if let isTrue { value(isTrue) } else { null() }
+    }
+
+    /// Key and an array of what `write` writes for each element.
+    package mutating func member<Element>(
+        _ name: String, each elements: [Element], _ write: (inout JSONWriter, Element) -> Void
+    ) {
+        key(name)
+        array { json in for element in elements { write(&json, element) } }
+    }
+
+    /// Key and an object with the attributes' names and values.
+    package mutating func member(_ name: String, _ attributes: [Attribute]) {
+        key(name)
+        object { json in
+            for attribute in attributes { json.member(attribute.name, attribute.value) }
+        }
+    }
+
     private mutating func open(_ bracket: UInt8) {
         separate()
         bytes.append(bracket)
@@ -168,5 +190,13 @@ package struct JSONWriter: ~Copyable {
 
     private static func hexDigit(_ nibble: UInt8) -> UInt8 {
         nibble < 10 ? UInt8(ascii: "0") + nibble : UInt8(ascii: "a") + nibble - 10
+    }
+}
+
+extension UInt64 {
+    /// As hashes are written: 16 hexadecimal digits.
+    package var hexadecimal: String {
+        let digits = String(self, radix: 16)
+        return String(repeating: "0", count: 16 - digits.count) + digits
     }
 }
