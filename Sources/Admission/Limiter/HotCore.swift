@@ -164,8 +164,23 @@ struct Attempt {
         switch result.outcome {
         case .admitted, .rejected: self.init(result, permit: 0)
         case .stale: self.init(failed: Self.staleStatus)
-        case .failed: self.init(failed: LimiterError.Code.keyTableFull.status)
+        case .failed: self.init(failed: Self.status(of: result.failure))
         }
+    }
+
+    /// As `LimiterError` says of the error itself.
+    @inline(never)
+    private static func status(of failure: StoreFailure) -> Int32 {
+        let code: LimiterError.Code =
+            switch failure {
+            case .arenaFull: .keyTableFull
+            case .diskFull: .storeFull
+            case .corrupted: .storeCorrupted
+            case .replaced: .storeReplaced
+            case .notPermitted: .storeNotPermitted
+            case .unavailable: .storeUnavailable
+            }
+        return code.status
     }
 
     /// Never a status of the header: the plan is out of date.

@@ -67,9 +67,18 @@ public final class Limiter: Sendable {
     ///   `storeVersion`, `storeCorrupted`, `storeFull`, `storeNotPermitted`, `networkFileSystem`,
     ///   `otherTimeNamespace`, `clockMismatch`, `ownerTableFull`.
     /// - Complexity: O(limits); maps memory, most of it untouched.
-    public init(policy: PolicyDocument, options: Options = Options()) throws(LimiterError) {
+    public convenience init(
+        policy: PolicyDocument, options: Options = Options()
+    ) throws(LimiterError) {
+        try self.init(policy: policy, options: options, system: SystemFacts())
+    }
+
+    /// The same on a system that a test has put others' answers into.
+    package init(
+        policy: PolicyDocument, options: Options, system: SystemFacts
+    ) throws(LimiterError) {
         try options.check()
-        core = try LimiterCore(policy, options: options)
+        core = try LimiterCore(policy, options: options, system: system)
     }
 
     /// Opens a limiter on a policy document in JSON.

@@ -53,11 +53,13 @@ package final class LimiterCore: @unchecked Sendable {
     /// Plans that may wait before the open permits are searched for them.
     static let retiredPlansBound = 64
 
-    package init(_ document: PolicyDocument, options: Limiter.Options) throws(LimiterError) {
+    package init(
+        _ document: PolicyDocument, options: Limiter.Options, system: SystemFacts
+    ) throws(LimiterError) {
         self.options = options
         let url = try Self.storeURL(options)
         do throws(StoreError) {
-            let segment = try Self.segment(url, options)
+            let segment = try Self.segment(url, options, system)
             let clock: StoreClock
             (clock, manual) = Self.clock(of: segment)
             store = SegmentStore(segment: segment, clock: clock, url: url)
@@ -117,7 +119,7 @@ package final class LimiterCore: @unchecked Sendable {
     }
 
     private static func segment(
-        _ url: String, _ options: Limiter.Options
+        _ url: String, _ options: Limiter.Options, _ system: SystemFacts
     ) throws(StoreError) -> Segment {
         var kind = SegmentClockKind.system
         var start: Int64 = 0
@@ -134,7 +136,7 @@ package final class LimiterCore: @unchecked Sendable {
             return try Segment.open(
                 SegmentFileRequest(
                     path: path, keyCapacity: options.keyCapacity, clockKind: kind,
-                    startUnixNanoseconds: start, group: group))
+                    startUnixNanoseconds: start, group: group), system: system)
         case .other:
             throw .invalidURL(
                 url: url, reason: "this version knows memory: and file:, not this scheme")

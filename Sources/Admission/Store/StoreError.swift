@@ -31,3 +31,28 @@ package enum StoreError: Error, Sendable, Hashable {
     /// A store URL that cannot be understood: what is wrong with it.
     case invalidURL(url: String, reason: String)
 }
+
+/// Why a decision found no room for another slot: a `StoreError` without its texts, so that an answer
+/// carries it in a word.
+package enum StoreFailure: UInt64, Sendable {
+    /// The segment has no room for another record.
+    case arenaFull
+    case diskFull
+    case corrupted
+    case replaced
+    case notPermitted
+    /// The file system refused for another reason.
+    case unavailable
+
+    package init(_ error: StoreError) {
+        self =
+            switch error {
+            case .diskFull: .diskFull
+            case .corrupted: .corrupted
+            case .replaced: .replaced
+            case .notPermitted: .notPermitted
+            case .arenaFull, .keyTableFull: .arenaFull
+            default: .unavailable
+            }
+    }
+}

@@ -16,6 +16,8 @@ package struct SystemFacts: Sendable {
         package var fileSystemType: UInt64?
         package var monotonicNanoseconds: Int64?
         package var wallNanoseconds: Int64?
+        /// Nil from it: ask the system.
+        package var reserve: (@Sendable (_ offset: Int, _ bytes: Int) -> Int32?)?
     }
 
     package var standIn = StandIn()
@@ -103,6 +105,14 @@ package enum FileSystemTrust: Sendable, Hashable {
 }
 
 extension SystemFacts {
+    /// Has the file system promise space in a descriptor's file.
+    ///
+    /// - Returns: 0, or the `errno`.
+    package func reserve(_ descriptor: Int32, offset: Int, bytes: Int) -> Int32 {
+        if let number = standIn.reserve?(offset, bytes) { return number }
+        return admission_reserve(descriptor, offset, bytes) == 0 ? 0 : errno
+    }
+
     /// The type number of the file system that a descriptor's file lies on; 0 where it is unknown.
     package func fileSystemType(of descriptor: Int32) -> UInt64 {
         standIn.fileSystemType ?? UInt64(admission_file_system_type(descriptor))

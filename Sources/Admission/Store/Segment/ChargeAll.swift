@@ -93,7 +93,10 @@ extension ChargePlanReference {
             giveBack(charges, upTo: failed, clock: clock)
             switch outcome {
             case .stale: return result(.stale, moment)
-            case .failed: return result(.failed, moment)
+            case .failed:
+                var failed = result(.failed, moment)
+                failed.failure = moment.failure
+                return failed
             case .taken, .raised: break
             case .refused:
                 looks += 1

@@ -5,14 +5,15 @@ package struct ChargeResult {
         case rejected
         /// The plan is out of date: resolve the gate anew and try again.
         case stale
-        /// No room for another slot.
+        /// No room for another slot: see `failure`.
         case failed
     }
 
     /// As whole words: a field of one byte is copied with its padding in overlapping pieces, each of
     /// which waits for the one before.
     private var outcomeWord: UInt64
-    private var refusalWord: UInt64 = 0
+    /// A rejection's refusal, or a failure's reason.
+    private var reasonWord: UInt64 = 0
 
     package var outcome: Outcome {
         @inline(__always) get {
@@ -22,9 +23,14 @@ package struct ChargeResult {
     }
     package var refusal: Verdict.Refusal {
         @inline(__always) get {
-            Verdict.Refusal(rawValue: UInt8(truncatingIfNeeded: refusalWord)) ?? .none
+            Verdict.Refusal(rawValue: UInt8(truncatingIfNeeded: reasonWord)) ?? .none
         }
-        @inline(__always) set { refusalWord = UInt64(newValue.rawValue) }
+        @inline(__always) set { reasonWord = UInt64(newValue.rawValue) }
+    }
+    /// Why it failed; only of one whose outcome says so.
+    package var failure: StoreFailure {
+        get { StoreFailure(rawValue: reasonWord) ?? .unavailable }
+        set { reasonWord = newValue.rawValue }
     }
 
     @inline(__always)

@@ -8,7 +8,7 @@ enum StepOutcome: UInt8 {
     case raised
     /// The key or its parameters are not those of the plan any more.
     case stale
-    /// The store could not make room for another slot.
+    /// The store could not make room for another slot: see `ChargeMoment.failure`.
     case failed
 }
 
@@ -22,6 +22,8 @@ struct ChargeMoment {
     var owner: UInt64
     /// Units left on the step just taken.
     var remaining: Int64 = 0
+    /// Why the last step failed; only where one did.
+    var failure = StoreFailure.unavailable
 
     @inline(__always)
     var wall: Int64 { now &+ wallOffset }
@@ -328,6 +330,7 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
                 return .stale
             }
         } catch {
+            moment.failure = StoreFailure(error)
             return .failed
         }
     }

@@ -1,4 +1,3 @@
-import CCounter
 import Glibc
 
 /// How a segment in a file is to be opened.
@@ -47,7 +46,8 @@ final class SegmentFile: Sendable {
     static let extent = 1 << 20
 
     private init(
-        path: String, descriptor: Int32, status: stat, unprovenFileSystem: String?
+        path: String, descriptor: Int32, status: stat, unprovenFileSystem: String?,
+        system: SystemFacts
     ) {
         self.path = path
         self.descriptor = descriptor
@@ -55,6 +55,7 @@ final class SegmentFile: Sendable {
         device = UInt64(status.st_dev)
         inode = UInt64(status.st_ino)
         self.unprovenFileSystem = unprovenFileSystem
+        self.system = system
     }
 
     deinit {
@@ -62,6 +63,7 @@ final class SegmentFile: Sendable {
     }
 
     private let place: SegmentPlace
+    private let system: SystemFacts
 
     /// Opens the file at a path; nil where there is none.
     ///
@@ -98,7 +100,7 @@ final class SegmentFile: Sendable {
         guard trust != .network else { throw .networkFileSystem(path: path, name: name) }
         return SegmentFile(
             path: path, descriptor: descriptor, status: status,
-            unprovenFileSystem: trust == .good ? nil : name)
+            unprovenFileSystem: trust == .good ? nil : name, system: system)
     }
 
     /// Bytes of the file now.
@@ -136,9 +138,9 @@ final class SegmentFile: Sendable {
     /// Has the file system promise space. Idempotent: what is reserved stays as it is.
     func reserve(_ offset: Int, bytes: Int) throws(StoreError) {
         while true {
-            if admission_reserve(descriptor, offset, bytes) == 0 { return }
-            let number = errno
+            let number = system.reserve(descriptor, offset: offset, bytes: bytes)
             switch number {
+            case 0: return
             case EINTR: continue
             case ENOSPC, EDQUOT: throw .diskFull(path: path, neededBytes: bytes)
             default: throw Self.fault(path, "reserve space in the file", number)
