@@ -55,11 +55,6 @@ package struct CalendarCell: ~Copyable, Sendable {
         compute(window.end)
     }
 
-    /// The window in front of another one.
-    package func previous(before window: Window) -> Window {
-        compute(window.start.addingSaturated(-1))
-    }
-
     @inline(never)
     private func renew(_ wall: Int64) -> Window {
         let window = compute(wall)

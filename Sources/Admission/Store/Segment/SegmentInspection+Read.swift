@@ -75,7 +75,7 @@ private struct SegmentReader {
     private var found: [Found] = []
     private var leasesOfOwner: [Int: Int] = [:]
     private var limits: [Int: Known] = [:]
-    private var zones: [String: Zone?] = [:]
+    private var calendars: CalendarPresent
 
     /// A definition and what was found of it.
     private struct Known {
@@ -100,6 +100,7 @@ private struct SegmentReader {
         self.segment = segment
         self.now = now
         self.wall = wall
+        calendars = CalendarPresent(wall: wall)
         self.maximum = max(0, maximum)
     }
 
@@ -127,8 +128,7 @@ private struct SegmentReader {
 
     private mutating func readDefinition(_ offset: Int) {
         guard let definition = segment.definition(at: offset),
-            let bytes = segment.identity(ofDefinitionAt: offset),
-            let identity = LimitIdentity([UInt8](bytes)), identity.kind == definition.kind
+            let identity = definition.limitIdentity, identity.kind == definition.kind
         else {
             isDamaged = true
             return
@@ -151,7 +151,7 @@ private struct SegmentReader {
         if definition.kind == .concurrency {
             readLeases(key, known.identity, known.parameters, text)
         }
-        let (used, fullAgain) = used(key, definition, known.identity, known.parameters)
+        let (used, fullAgain) = used(key, definition, known.parameters)
         let (scaled, overflows) = used.multipliedReportingOverflow(by: 1_000)
         let share = overflows ? .max : scaled / max(1, known.bound.capacity)
         found.append(
@@ -181,8 +181,7 @@ private struct SegmentReader {
 
     /// Units used, and nanoseconds until it is untouched again.
     private mutating func used(
-        _ key: KeyReference, _ definition: Definition, _ identity: LimitIdentity,
-        _ parameters: Definition.Parameters
+        _ key: KeyReference, _ definition: Definition, _ parameters: Definition.Parameters
     ) -> (Int64, Int64?) {
         let record = segment.base + key.offset
         let word = segment.word(key.offset + KeyRecord.state).load()
@@ -203,7 +202,7 @@ private struct SegmentReader {
             let view = cells.view(
                 window, now: now, limit: window.limit, amount: 0, isDetailed: true)
             return (view.used, view.fullAgainNanoseconds &+ (view.now &- now))
-        case .calendar: return calendar(word, identity)
+        case .calendar: return calendar(word, definition)
         case .concurrency: return (liveLeases(key), nil)
         case .slots, .parameters: return (0, nil)
         }
@@ -222,26 +221,17 @@ private struct SegmentReader {
         return (bucket, converted)
     }
 
-    private mutating func calendar(_ word: UInt64, _ identity: LimitIdentity) -> (Int64, Int64?) {
+    private mutating func calendar(_ word: UInt64, _ definition: Definition) -> (Int64, Int64?) {
         let count = Int64(CalendarWindow.count(ofWord: word))
-        guard let unit = identity.unit, let zone = zone(identity.zone) else { return (count, nil) }
-        let window = CalendarWindow(limit: 1, unit: unit, guardNanoseconds: 0)
-        let span = zone.span(of: unit, containing: wall.flooredSeconds)
-        let number = window.number(startSeconds: span.startSeconds)
+        guard let window = calendars.window(of: definition) else { return (count, nil) }
         let stored = CalendarWindow.number(ofWord: word)
         // A window ahead is the next one, or damage; an older one has passed.
-        guard stored == number || CalendarWindow.isLater(stored, than: number), count > 0 else {
+        guard stored == window.number || CalendarWindow.isLater(stored, than: window.number),
+            count > 0
+        else {
             return (0, 0)
         }
-        let end = span.endSeconds.multipliedReportingOverflow(by: 1_000_000_000)
-        return (count, end.overflow ? nil : end.partialValue &- wall)
-    }
-
-    private mutating func zone(_ name: String) -> Zone? {
-        if let known = zones[name] { return known }
-        let zone = try? Zone(named: name)
-        zones[name] = .some(zone)
-        return zone
+        return (count, window.end.map { $0 &- wall })
     }
 
     private func liveLeases(_ key: KeyReference) -> Int64 {

@@ -115,9 +115,7 @@ extension Segment {
     private func resetCalendar(
         _ key: KeyReference, _ definition: Definition, _ calendars: inout CalendarPresent
     ) {
-        let present = identity(ofDefinitionAt: definition.offset)
-            .flatMap { LimitIdentity([UInt8]($0)) }
-            .flatMap { calendars.number($0) }
+        let present = calendars.window(of: definition)?.number
         let state = word(key.offset + KeyRecord.state)
         while true {
             let seen = state.load()
@@ -155,32 +153,5 @@ extension Segment {
         // Behind the swaps, as a release does.
         word(key.offset + KeyRecord.liveEstimate).storeRelaxed(0)
         LeaseArray(self, at: key.offset).freedSlot()
-    }
-}
-
-/// The current windows of calendar limits, each zone and unit looked up once.
-struct CalendarPresent {
-    private let seconds: Int64
-    private var numbers: [LimitIdentity: UInt64?] = [:]
-
-    init(wall: Int64) { seconds = wall.flooredSeconds }
-
-    /// The number of the window that a limit is in; nil where its zone is not known.
-    mutating func number(_ identity: LimitIdentity) -> UInt64? {
-        if let known = numbers[identity] { return known }
-        var number: UInt64?
-        if let unit = identity.unit, let zone = try? Zone(named: identity.zone) {
-            number = CalendarWindow(limit: 1, unit: unit, guardNanoseconds: 0)
-                .number(startSeconds: zone.span(of: unit, containing: seconds).startSeconds)
-        }
-        numbers[identity] = .some(number)
-        return number
-    }
-}
-
-extension Int64 {
-    /// Whole seconds of nanoseconds, rounded down.
-    var flooredSeconds: Int64 {
-        self / 1_000_000_000 - (self % 1_000_000_000 < 0 ? 1 : 0)
     }
 }

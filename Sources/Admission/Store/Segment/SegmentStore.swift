@@ -81,10 +81,10 @@ package final class SegmentStore: Store {
 
     package func reclaim() -> Int {
         let now = clock.now()
-        let wall = now &+ clock.wallOffset()
+        var calendars = CalendarPresent(wall: now &+ clock.wallOffset())
         var reclaimed = 0
         segment.forEachKey { key, definition in
-            guard retireIfIdle(key, definition, now: now, wall: wall) else { return }
+            guard retireIfIdle(key, definition, now: now, &calendars) else { return }
             segment.finishRetirement(key.offset, tag: key.tag)
             reclaimed += 1
         }
@@ -93,7 +93,8 @@ package final class SegmentStore: Store {
     }
 
     private func retireIfIdle(
-        _ key: KeyReference, _ definition: Definition, now: Int64, wall: Int64
+        _ key: KeyReference, _ definition: Definition, now: Int64,
+        _ calendars: inout CalendarPresent
     ) -> Bool {
         let record = segment.base + key.offset
         // Who began to remove it died.
@@ -119,7 +120,7 @@ package final class SegmentStore: Store {
             let window = RollingWindow(
                 limit: values[0], windowNanoseconds: values[1], guardNanoseconds: values[2])
             return RollingCells(record: record).retireIfIdle(window, now: now)
-        case .calendar: return retireCalendarIfIdle(key, definition, wall: wall)
+        case .calendar: return retireCalendarIfIdle(key, definition, &calendars)
         case .concurrency:
             guard segment.hasSoundBlocks(key.offset) else { return false }
             return LeaseArray(segment, at: key.offset).retireIfIdle(now: now)
@@ -132,17 +133,12 @@ package final class SegmentStore: Store {
     /// stays even unused, so that a record made anew in its space never holds the word that a stale
     /// reader expects.
     private func retireCalendarIfIdle(
-        _ key: KeyReference, _ definition: Definition, wall: Int64
+        _ key: KeyReference, _ definition: Definition, _ calendars: inout CalendarPresent
     ) -> Bool {
-        let known = tables.withLock { $0.limits[definition.offset]?.notes.last }
-        guard case .calendarWindow(_, let unit, let zone, _)? = known?.limit.kind,
-            let address = try? calendarCell(zone: zone, unit: unit)
-        else { return false }
-        let cell = address.assumingMemoryBound(to: CalendarCell.self)
-        let previous = cell.pointee.previous(before: cell.pointee.current(wall))
+        guard let previous = calendars.window(of: definition)?.previous else { return false }
         let state = segment.word(key.offset + KeyRecord.state)
         let word = state.load()
-        guard CalendarWindow.isLater(previous.number, than: CalendarWindow.number(ofWord: word))
+        guard CalendarWindow.isLater(previous, than: CalendarWindow.number(ofWord: word))
         else { return false }
         return state.swap(word, CalendarWindow.retired)
     }
