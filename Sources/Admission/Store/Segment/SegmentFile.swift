@@ -33,12 +33,15 @@ package struct SegmentFileRequest: Sendable {
 /// name (`O_TMPFILE`), filled, and linked to its path at once: who finds it finds it whole, and of
 /// several makers one wins.
 ///
+/// The mapping is what counts: the descriptor is needed for reserving alone, and a host program may
+/// have closed it and its number be somebody else's, so it is looked at before each use.
+///
 /// Owner: its segment. Closed with the last reference. Threads: any.
 final class SegmentFile: Sendable {
     let path: String
+    /// Of this file when it was opened.
     let descriptor: Int32
-    private let device: UInt64
-    private let inode: UInt64
+    private let identity: FileIdentity
     /// Where nobody has tried stores: the file system's name, for an event.
     let unprovenFileSystem: String?
 
@@ -52,14 +55,13 @@ final class SegmentFile: Sendable {
         self.path = path
         self.descriptor = descriptor
         place = SegmentPlace(path)
-        device = UInt64(status.st_dev)
-        inode = UInt64(status.st_ino)
+        identity = FileIdentity(status)
         self.unprovenFileSystem = unprovenFileSystem
         self.system = system
     }
 
     deinit {
-        close(descriptor)
+        if isOurs(descriptor) { close(descriptor) }
     }
 
     private let place: SegmentPlace
@@ -135,8 +137,31 @@ final class SegmentFile: Sendable {
         return mapped
     }
 
+    /// Whether a descriptor's number stands for this file now.
+    private func isOurs(_ descriptor: Int32) -> Bool {
+        FileIdentity(descriptor: descriptor) == identity
+    }
+
     /// Has the file system promise space. Idempotent: what is reserved stays as it is.
+    ///
+    /// - Throws: `StoreError.replaced` where the descriptor was lost and the path names another file;
+    ///   `diskFull`, `notPermitted`, `unavailable`.
     func reserve(_ offset: Int, bytes: Int) throws(StoreError) {
+        if isOurs(descriptor) { return try reserve(offset, bytes: bytes, in: descriptor) }
+        // For this once: a number that is kept can be lost again.
+        let again = place.open(O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)
+        guard again >= 0 else {
+            if errno == ENOENT { throw .replaced(path: path) }
+            throw Self.fault(path, "open the file again", errno)
+        }
+        defer { close(again) }
+        guard isOurs(again) else { throw .replaced(path: path) }
+        try reserve(offset, bytes: bytes, in: again)
+    }
+
+    private func reserve(
+        _ offset: Int, bytes: Int, in descriptor: Int32
+    ) throws(StoreError) {
         while true {
             let number = system.reserve(descriptor, offset: offset, bytes: bytes)
             switch number {
@@ -152,10 +177,8 @@ final class SegmentFile: Sendable {
     enum Place { case kept, replaced, truncated }
 
     func place(size: Int) -> Place {
-        guard let named = place.look(for: inode, on: device) else { return .kept }
-        guard UInt64(named.st_dev) == device, UInt64(named.st_ino) == inode else {
-            return .replaced
-        }
+        guard let named = place.look(for: identity) else { return .kept }
+        guard FileIdentity(named) == identity else { return .replaced }
         return Int(named.st_size) < size ? .truncated : .kept
     }
 
