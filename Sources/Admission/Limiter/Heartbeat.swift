@@ -20,8 +20,6 @@ final class Heartbeat: Sendable {
         var threadIdentity: UInt64 = 0
         /// Limiters on files that have no thread.
         var files: [Member] = []
-        /// Written to when the beat gets shorter or the last limiter goes; made with the thread.
-        var wakeDescriptor: Int32 = -1
         var cores: [Member] = []
         var beatNanoseconds = LimiterCore.longestBeat
     }
@@ -36,6 +34,8 @@ final class Heartbeat: Sendable {
     private let beating = ForkableLock((), rank: .beat)
     /// As in `members`, for who may not wait for the lock.
     private let threadIdentity = Atomic<UInt64>(0)
+    /// What the thread sleeps on; changed when the beat gets shorter or the last limiter goes.
+    private let word = WakeWord()
 
     private init() {}
 
@@ -58,7 +58,7 @@ final class Heartbeat: Sendable {
             if members.threadIdentity != identity {
                 start(&members, identity)
             } else if isShorter {
-                Self.wake(members)
+                word.wake()
             }
         }
     }
@@ -79,7 +79,7 @@ final class Heartbeat: Sendable {
     }
 
     private func start(_ members: inout Members, _ identity: UInt64) {
-        guard Self.start(&members) else { return }
+        guard Self.startThread() else { return }
         members.threadIdentity = identity
         threadIdentity.store(identity, ordering: .relaxed)
     }
@@ -97,27 +97,12 @@ final class Heartbeat: Sendable {
             let tag = Self.tag(core)
             members.cores.removeAll { $0.tag == tag }
             members.files.removeAll { $0.tag == tag }
-            if members.cores.isEmpty { Self.wake(members) }
+            if members.cores.isEmpty { word.wake() }
         }
     }
 
-    private static func wake(_ members: borrowing Members) {
-        guard members.wakeDescriptor >= 0 else { return }
-        var byte: UInt8 = 1
-        _ = write(members.wakeDescriptor, &byte, 1)
-    }
-
-    /// Starts the thread with a pipe of its own; false where the system refuses either.
-    private static func start(_ members: inout Members) -> Bool {
-        var pipe: (read: Int32, write: Int32) = (-1, -1)
-        let status = withUnsafeMutableBytes(of: &pipe) { bytes in
-            Glibc.pipe(bytes.assumingMemoryBound(to: Int32.self).baseAddress)
-        }
-        guard status == 0 else { return false }
-        for descriptor in [pipe.read, pipe.write] {
-            _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
-            _ = fcntl(descriptor, F_SETFL, O_NONBLOCK)
-        }
+    /// Starts the thread; false where the system refuses.
+    private static func startThread() -> Bool {
         var attributes = pthread_attr_t()
         pthread_attr_init(&attributes)
         pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
@@ -130,37 +115,27 @@ final class Heartbeat: Sendable {
         var thread = pthread_t()
         let created = pthread_create(
             &thread, &attributes,
-            { argument in
-                Heartbeat.shared.run(Int32(UInt(bitPattern: argument)))
+            { _ in
+                Heartbeat.shared.run()
                 return nil
-            }, UnsafeMutableRawPointer(bitPattern: UInt(pipe.read)))
+            }, nil)
         pthread_sigmask(SIG_SETMASK, &before, nil)
         pthread_attr_destroy(&attributes)
-        guard created == 0 else {
-            close(pipe.read)
-            close(pipe.write)
-            return false
-        }
-        members.wakeDescriptor = pipe.write
-        return true
+        return created == 0
     }
 
     /// The thread: beats until the last limiter is gone.
-    private func run(_ descriptor: Int32) {
-        defer { close(descriptor) }
+    private func run() {
         while true {
+            // In front of the look: what changes behind it wakes.
+            let seen = word.load()
             let beat = members.withLock { $0.beatNanoseconds }
-            var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-            _ = poll(&entry, 1, Int32(max(1, beat / 1_000_000)))
-            var bytes: (UInt64, UInt64) = (0, 0)
-            while read(descriptor, &bytes, 16) > 0 {}
+            word.sleep(while: seen, nanoseconds: max(1_000_000, beat))
             let isLast = members.withLock { members -> Bool in
                 guard members.cores.isEmpty else { return false }
                 members.threadIdentity = 0
                 threadIdentity.store(0, ordering: .relaxed)
                 members.beatNanoseconds = LimiterCore.longestBeat
-                close(members.wakeDescriptor)
-                members.wakeDescriptor = -1
                 return true
             }
             if isLast { return }
