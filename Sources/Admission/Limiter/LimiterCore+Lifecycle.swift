@@ -81,14 +81,20 @@ extension LimiterCore {
             throw LimiterError(
                 .clockBackwards, "advance by \(nanoseconds) ns; accepted: 0 or more")
         }
-        let now = Int64(bitPattern: manual.steady.load())
-        guard nanoseconds < 1 << 62, now &+ nanoseconds < 1 << 62 else {
-            throw LimiterError(
-                .invalidArgument, "advance by \(nanoseconds) ns leaves the clock's 146 years")
+        while true {
+            let seen = manual.steady.load()
+            let now = Int64(bitPattern: seen)
+            let (end, overflows) = now.addingReportingOverflow(nanoseconds)
+            guard now >= 0, !overflows, end < 1 << 62 else {
+                throw LimiterError(
+                    .invalidArgument,
+                    "advance by \(nanoseconds) ns from \(now) leaves the clock's 146 years")
+            }
+            if options.heartbeat == .automatic { renewAll(now: now, until: end) }
+            // Another process may have moved the clock meanwhile: leases are then renewed from there.
+            guard manual.steady.swap(seen, UInt64(end)) else { continue }
+            return beatWithoutThread(now: end)
         }
-        if options.heartbeat == .automatic { renewAll(now: now, until: now + nanoseconds) }
-        _ = manual.steady.fetchAdd(UInt64(nanoseconds))
-        beatWithoutThread(now: now + nanoseconds)
     }
 
     func setTime(_ unixNanoseconds: Int64) throws(LimiterError) {

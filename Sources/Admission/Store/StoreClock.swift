@@ -36,7 +36,7 @@ package struct StoreClock: Sendable {
     /// Steady nanoseconds.
     @inline(__always)
     package func now() -> Int64 {
-        if _slowPath(isManual) { return Int64(bitPattern: steady.load()) }
+        if _slowPath(isManual) { return manualNow() }
         return CounterClock.shared.nanoseconds() &+ steadyOffset
     }
 
@@ -50,7 +50,12 @@ package struct StoreClock: Sendable {
     /// Steady nanoseconds, some milliseconds late, at a third of the cost.
     @inline(__always)
     package func coarseNow() -> Int64 {
-        if _slowPath(isManual) { return Int64(bitPattern: steady.load()) }
+        if _slowPath(isManual) { return manualNow() }
         return CounterClock.shared.coarseNanoseconds() &+ steadyOffset
+    }
+
+    /// Cut to instants that make sense, whatever another program wrote there since it was opened.
+    private func manualNow() -> Int64 {
+        Int64(bitPattern: steady.load() & UInt64(SegmentClock.largest - 1))
     }
 }

@@ -128,12 +128,7 @@ struct LeaseArray {
     ) throws(StoreError) -> ClaimOutcome {
         while true {
             guard Self.isOpen(state.loadSequential()) else { return .retired }
-            let hint = fullHint.load()
-            if hint != 0, hint & Self.scanning == 0, Int64(hint) > now,
-                Int64(hint) - now <= Self.hintNanoseconds
-            {
-                return .full
-            }
+            if isFullHinted(fullHint.load(), now: now) { return .full }
             let token = Self.scanning | UInt64(bitPattern: now)
             fullHint.store(token)
             // Pairs with the release: it finds this token, or the scan finds its free slot.
@@ -149,10 +144,18 @@ struct LeaseArray {
                     after: scan.lastBlock, slots: Int(limit) - scan.capacity, in: segment)
                 continue
             }
-            let until = min(now + Self.hintNanoseconds, scan.firstEnd)
+            let until = min(now.addingSaturated(Self.hintNanoseconds), scan.firstEnd)
             _ = fullHint.swap(token, UInt64(max(1, until)))
             return .full
         }
+    }
+
+    /// Whether a hint says that all slots are taken, for a time that is believed: another program may
+    /// have written any word there.
+    private func isFullHinted(_ hint: UInt64, now: Int64) -> Bool {
+        guard hint != 0, hint & Self.scanning == 0 else { return false }
+        let left = Int64(bitPattern: hint) &- now
+        return left > 0 && left <= Self.hintNanoseconds
     }
 
     private struct Scan {

@@ -81,6 +81,7 @@ extension Segment {
         let sizes = try checkedSizes(file)
         let base = try file.map(sizes.total, isReadOnly: true)
         let segment = Segment(file: file, base: base, sizes: sizes)
+        try segment.checkManualClock()
         if segment.clockKind == .system { try segment.readClock(system) }
         return segment
     }
@@ -111,10 +112,19 @@ extension Segment {
         guard segment.clockKind == request.clockKind else {
             throw .clockMismatch(path: file.path, isManual: segment.clockKind == .manual)
         }
+        try segment.checkManualClock()
         // The path leads to it now, whatever somebody found before; who did has given it up by itself.
         _ = segment.word(Header.state).swap(1, 0)
         if request.clockKind == .system { try segment.adoptClock(system) }
         return segment
+    }
+
+    /// A manual clock stands where `advance` can have brought it.
+    private func checkManualClock() throws(StoreError) {
+        let steady = Int64(bitPattern: manualClock.steady.load())
+        guard clockKind != .manual || (0..<SegmentClock.largest).contains(steady) else {
+            throw corrupted("its manual clock stands at \(steady) ns")
+        }
     }
 
     /// Reads a file's header without mapping it, and believes only what follows from its capacity.
