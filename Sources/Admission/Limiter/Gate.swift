@@ -195,9 +195,7 @@ public struct Gate: @unchecked Sendable {
 extension ChargePlanReference {
     /// Whether the plan is that of the document in force.
     @inline(__always)
-    var isInForce: Bool {
-        UInt32(truncatingIfNeeded: hot.loadVersion.loadRelaxed()) == head.pointee.version
-    }
+    var isInForce: Bool { isInForce(by: hot.loadVersion) }
 }
 
 /// What a gate owns: its plans, each the successor of the one before; and behind that a copy of the

@@ -7,13 +7,14 @@ extension ChargePlanReference {
     ) -> ChargedAtOnce {
         let head = self.head
         let amount = head.pointee.countIndex == 0 ? requests : inputTokens
+        let version = hot.loadVersion
         guard
             _fastPath(
-                isInForce && head.pointee.isPlainBucket
+                isInForce(by: version) && head.pointee.isPlainBucket
                     && requests | inputTokens | outputTokens >= 0),
-            let charge = prepareSingle(amount)
+            let charge = prepareSingle(amount, version: version)
         else { return .none }
-        let lead = commit(charge, amount, retries: hot.pointee.retries)
+        let lead = commit(charge, amount, version: version, retries: hot.pointee.retries)
         guard _fastPath(lead != SingleCharge.refused) else { return .none }
         return ChargedAtOnce(
             limit: shared.address, now: charge.now, wall: charge.wall,
@@ -48,12 +49,13 @@ extension ChargePlanReference {
         let hot = self.hot
         let amount = head.pointee.countIndex == 0 ? requests : inputTokens
         let identity = hot.pointee.identityWord.loadRelaxed()
-        guard _fastPath(isInForce), _fastPath(identity != 0),
+        let version = hot.loadVersion
+        guard _fastPath(isInForce(by: version)), _fastPath(identity != 0),
             _fastPath(requests | inputTokens | outputTokens >= 0),
-            let prepared = prepareSingle(amount),
+            let prepared = prepareSingle(amount, version: version),
             let slot = hot.pointee.permits.claimAtOnce(shelf: 0)
         else { return .none }
-        let lead = commit(prepared, amount, retries: hot.pointee.retries)
+        let lead = commit(prepared, amount, version: version, retries: hot.pointee.retries)
         guard _fastPath(lead != SingleCharge.refused) else {
             slot.cancel()
             return .none
@@ -95,9 +97,10 @@ extension ChargePlanReference {
         let count = stepCount
         let identity = hot.pointee.identityWord.loadRelaxed()
         let holdsLease = head.pointee.hasConcurrency
+        let version = hot.loadVersion
         // A heartbeat begins behind the owner's number.
         room.write(requests, inputTokens, outputTokens)
-        guard _fastPath(isInForce), _fastPath(identity != 0),
+        guard _fastPath(isInForce(by: version)), _fastPath(identity != 0),
             _fastPath(requests | inputTokens | outputTokens >= 0),
             !holdsLease || _fastPath(hot.pointee.heartbeatIdentity.loadRelaxed() == identity),
             needsNoNote(room),
@@ -108,7 +111,8 @@ extension ChargePlanReference {
         let now = time &+ head.pointee.steadyOffset
         let wall = time &+ CounterClock.shared.wallOffsetNanoseconds()
         let owner = hot.pointee.owner.loadRelaxed()
-        let tightest = prepareAtOnce(now: now, wall: wall, owner: owner, room, slot.charges)
+        let tightest = prepareAtOnce(
+            now: now, wall: wall, owner: owner, version: version, room, slot.charges)
         guard _fastPath(tightest != Self.notAtOnce) else {
             slot.cancel()
             return .none

@@ -298,7 +298,8 @@ extension ChargePlanReference {
             let prepared = buffer.baseAddress.unsafelyUnwrapped  // capacity is not 0
             var outcome = StepOutcome.raised
             if _fastPath(stepCount <= Self.maximumPrepared) {
-                outcome = prepareAll(cost, &moment, prepared, &best)
+                outcome = prepareAll(
+                    cost, version: hot.loadVersion, &moment, prepared, &best)
             }
             guard let charges = claim() else { return nil }
             var done = 0
@@ -306,8 +307,12 @@ extension ChargePlanReference {
                 (done, outcome) = commitAll(cost, &moment, prepared, charges)
                 if _fastPath(outcome == .taken) { return best }
             }
-            return chargeAgain(
+            let result = chargeAgain(
                 cost, clock: clock, &moment, charges: charges, failed: done, outcome)
+            // A refusal too is one under the parameters in force.
+            guard result.outcome == .rejected, !isInForce else { return result }
+            return ChargeResult(
+                outcome: .stale, now: result.now, wallOffset: result.wallOffset)
         }
     }
 

@@ -169,7 +169,7 @@ import Testing
         #expect(
             (0..<10_000_000).contains { _ in
                 _ = clock.now()
-                return plan.prepareSingle(1) != nil
+                return plan.prepareSingle(1, version: plan.hot.loadVersion) != nil
             })
     }
 }

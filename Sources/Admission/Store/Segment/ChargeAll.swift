@@ -14,12 +14,13 @@ extension ChargePlanReference {
     ///
     /// - Parameters:
     ///   - cost: no amount is negative.
+    ///   - version: see `isInForce(by:)`; asked behind the words.
     ///   - prepared: room for one entry a step.
     ///   - best: the limit that an admission would speak of.
     /// - Returns: `taken` when every limit admits; else why not.
     @inline(__always)
     func prepareAll(
-        _ cost: borrowing CostAmounts, _ moment: inout ChargeMoment,
+        _ cost: borrowing CostAmounts, version: SharedWord, _ moment: inout ChargeMoment,
         _ prepared: UnsafeMutablePointer<PreparedCharge>, _ best: inout ChargeResult
     ) -> StepOutcome {
         let count = stepCount
@@ -43,7 +44,7 @@ extension ChargePlanReference {
             }
             index &+= 1
         }
-        return .taken
+        return _fastPath(isInForce(by: version)) ? .taken : .stale
     }
 
     /// Books what was prepared; a step whose swap met another writer is taken by itself.

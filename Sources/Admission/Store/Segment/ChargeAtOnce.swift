@@ -74,12 +74,13 @@ extension ChargePlanReference {
     /// - Parameters:
     ///   - now: steady nanoseconds.
     ///   - wall: wall nanoseconds.
+    ///   - version: see `isInForce(by:)`; asked behind the words.
     ///   - room: with the cost's amounts; the swaps are written.
     ///   - charges: written; what a permit keeps of each swap.
     /// - Returns: `step:8 | remaining:56` of the limit that an admission speaks of, or `notAtOnce`.
     @inline(__always)
     func prepareAtOnce(
-        now: Int64, wall: Int64, owner: UInt64, _ room: Room,
+        now: Int64, wall: Int64, owner: UInt64, version: SharedWord, _ room: Room,
         _ charges: UnsafeMutablePointer<StepCharge>
     ) -> UInt64 {
         let first = step(0)
@@ -107,6 +108,7 @@ extension ChargePlanReference {
             step = step.next
             entry.advance()
         } while step != end
+        guard _fastPath(isInForce(by: version)) else { return Self.notAtOnce }
         let bytes = UnsafeMutableRawPointer(tightest) - UnsafeMutableRawPointer(first)
         let number = UInt64(truncatingIfNeeded: bytes) / UInt64(ChargePlan.stepBytes)
         return number &<< 56 | remainingOfTightest

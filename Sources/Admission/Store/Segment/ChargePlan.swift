@@ -263,6 +263,18 @@ package struct ChargePlanReference: @unchecked Sendable, Equatable {
     @inline(__always)
     package var stepCount: Int { Int(head.pointee.stepCount) }
 
+    /// Whether the word that loads raise still is as it was when the plan was made.
+    ///
+    /// A decision asks twice: before it touches the key, and behind the loads of the words that it
+    /// is going to swap. For it may be held up in between while two loads pass by, after which the
+    /// words are of the plan's parity again and under other parameters. A load raises the word before
+    /// it publishes, so that whoever sees a word of its making sees the raised version behind it;
+    /// a word that was loaded in front of the raise cannot be swapped behind a conversion.
+    @inline(__always)
+    package func isInForce(by version: SharedWord) -> Bool {
+        UInt32(truncatingIfNeeded: version.loadRelaxed()) == head.pointee.version
+    }
+
     /// Address of the plan that replaced this one, 0 while none did.
     @inline(__always)
     package var successor: SharedWord { SharedWord(address, at: ChargePlan.successorOffset) }

@@ -7,9 +7,11 @@ extension ChargePlanReference {
     /// never met before) is left to the general way. It is apart from `commit` so that a caller
     /// has the clock and the key read before it swaps another word: loads wait behind a swap.
     ///
-    /// - Parameter amount: units of the bucket's count.
+    /// - Parameters:
+    ///   - amount: units of the bucket's count.
+    ///   - version: see `isInForce(by:)`; asked behind the key's word.
     @inline(__always)
-    package func prepareSingle(_ amount: Int64) -> SingleCharge? {
+    package func prepareSingle(_ amount: Int64, version: SharedWord) -> SingleCharge? {
         let head = self.head
         let state = SharedWord(head.pointee.record, at: KeyRecord.state)
         guard _fastPath(shared.wasCharged.loadRelaxed() != 0),
@@ -20,12 +22,13 @@ extension ChargePlanReference {
         let now = time &+ head.pointee.steadyOffset
         let word = state.load()
         let after = lead(of: word, now: now) &+ charged
-        // The tag is read behind the word.
+        // Tag and version are read behind the word.
         let tag = SharedWord(head.pointee.record, at: KeyRecord.tag).load()
         guard
             _fastPath(
                 high == 0 && charged <= head.pointee.tolerance && amount > 0
-                    && isOurs(word, tag: tag) && after <= head.pointee.tolerance)
+                    && isOurs(word, tag: tag) && isInForce(by: version)
+                    && after <= head.pointee.tolerance)
         else { return nil }
         return SingleCharge(
             now: now, wall: time &+ CounterClock.shared.wallOffsetNanoseconds(), word: word,
@@ -55,20 +58,25 @@ extension ChargePlanReference {
 
     /// Charges what was prepared, looking again where another writer came first. Lock-free.
     ///
-    /// - Parameter retries: counts swaps that met another writer; asked for then alone.
+    /// - Parameters:
+    ///   - version: as for `prepareSingle`.
+    ///   - retries: counts swaps that met another writer; asked for then alone.
     /// - Returns: the lead now; `SingleCharge.refused`: nothing was charged.
     @inline(__always)
     package func commit(
-        _ charge: SingleCharge, _ amount: Int64, retries: @autoclosure () -> SharedWord
+        _ charge: SingleCharge, _ amount: Int64, version: SharedWord,
+        retries: @autoclosure () -> SharedWord
     ) -> UInt64 {
         let state = SharedWord(head.pointee.record, at: KeyRecord.state)
         if _fastPath(state.swap(charge.word, charge.next)) { return charge.after }
-        return commitAgain(amount, now: charge.now, retries: retries())
+        return commitAgain(amount, now: charge.now, version: version, retries: retries())
     }
 
     /// The same after another writer came first.
     @inline(never)
-    private func commitAgain(_ amount: Int64, now: Int64, retries: SharedWord) -> UInt64 {
+    private func commitAgain(
+        _ amount: Int64, now: Int64, version: SharedWord, retries: SharedWord
+    ) -> UInt64 {
         let state = SharedWord(head.pointee.record, at: KeyRecord.state)
         let charged = head.pointee.interval &* UInt64(bitPattern: amount)
         while true {
@@ -76,9 +84,9 @@ extension ChargePlanReference {
             let word = state.load()
             let after = lead(of: word, now: now) &+ charged
             let tag = SharedWord(head.pointee.record, at: KeyRecord.tag).load()
-            guard isOurs(word, tag: tag), after <= head.pointee.tolerance else {
-                return SingleCharge.refused
-            }
+            guard isOurs(word, tag: tag), isInForce(by: version),
+                after <= head.pointee.tolerance
+            else { return SingleCharge.refused }
             if state.swap(word, self.word(lead: after, now: now)) { return after }
         }
     }

@@ -240,6 +240,8 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
         while true {
             let outcome = prepare(amount, &moment, &prepared)
             guard outcome == .taken else { return outcome }
+            // Behind the word, as `ChargePlanReference.isInForce` says.
+            guard pointee.notes.takeUnretainedValue().isInForce else { return .stale }
             if prepared.commit() {
                 prepared.note(charge)
                 return .taken
@@ -304,9 +306,10 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
     private func takeSlotCarefully(
         _ expiry: UInt64, _ moment: inout ChargeMoment, _ charge: UnsafeMutablePointer<StepCharge>
     ) -> StepOutcome {
-        guard isCurrent else { return .stale }
+        let notes = pointee.notes.takeUnretainedValue()
+        guard isCurrent, notes.isInForce else { return .stale }
         let array = leases
-        let segment = pointee.notes.takeUnretainedValue().definition.segment
+        let segment = notes.definition.segment
         do throws(StoreError) {
             switch try array.claimAny(
                 limit: pointee.capacity, owner: LeaseOwner(word: moment.owner), expiry: expiry,
