@@ -81,6 +81,50 @@ import Testing
         #expect(bench.code() == .storeCorrupted)
     }
 
+    @Test("leases in a block that an older and larger document's decision appended late count")
+    func appended() throws {
+        let limiter = try Limiter(
+            policy: SharedFile.document(SharedFile.slots(4)),
+            options: Limiter.Options(
+                clock: .manual(startUnixNanoseconds: SharedFile.start), heartbeat: .manual))
+        let gate = try limiter.gate([])
+        let step = gate.storage.first.step(0)
+        let owner = LeaseOwner(word: limiter.core.hot.pointee.owner.load())
+        func claim(limit: Int64) throws -> LeaseArray.Claim? {
+            try step.leases.claimAny(
+                limit: limit, owner: owner,
+                expiry: LeaseSlots.expiry(now: 0, leaseNanoseconds: 30 * SharedFile.second),
+                now: 0, in: limiter.core.store.segment
+            ).claim
+        }
+        // Four in the first block, one behind it; then one of the first is free again.
+        let claims = try (0..<5).map { _ in try #require(try claim(limit: 8)) }
+        #expect(step.leases.capacity > 4)
+        #expect(step.leases.release(claims[0]))
+        #expect(gate.ask(takesPermit: true).record.outcome == 2, "four live, as many as may")
+        #expect(step.leases.release(claims[4]))
+        #expect(gate.ask(takesPermit: true).record.outcome == 1)
+        #expect(step.leases.liveCount(now: 0) == 4)
+    }
+
+    @Test("a limit of several blocks takes the short way as long as its slots are no more than it")
+    func severalBlocks() throws {
+        let limiter = try Limiter(
+            policy: SharedFile.document(SharedFile.slots(600)),
+            options: Limiter.Options(
+                clock: .manual(startUnixNanoseconds: SharedFile.start), permitCapacity: 4_096,
+                heartbeat: .manual))
+        let gate = try limiter.gate([])
+        let permits = (0..<600).map { _ in gate.ask(takesPermit: true).record.permit }
+        #expect(permits.allSatisfy { $0 != 0 })
+        let leases = gate.storage.first.step(0).leases
+        #expect(leases.capacity == 600 && leases.hasAtMost(600) && !leases.hasAtMost(599))
+        #expect(gate.ask(takesPermit: true).record.outcome == 2)
+        #expect(limiter.dropPermit(permits[300]) == 0)
+        #expect(gate.ask(takesPermit: true).record.outcome == 1)
+        #expect(gate.ask(takesPermit: true).record.outcome == 2)
+    }
+
     @Test("a segment without room for more slots is a full table")
     func arena() throws {
         let bench = try Bench()

@@ -197,8 +197,10 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
         _ moment: inout ChargeMoment, _ prepared: inout PreparedCharge
     ) -> StepOutcome {
         // Slots beyond the limit are left to the careful way.
-        guard _fastPath(pointee.parameters.2 == 0) else { return .refused }
         let array = leases
+        guard _fastPath(pointee.parameters.2 == 0 && array.hasAtMost(pointee.capacity)) else {
+            return .refused
+        }
         let now = moment.now
         let lease = Int64(bitPattern: pointee.detail)
         var offset = Int(truncatingIfNeeded: hint.loadRelaxed())

@@ -311,6 +311,15 @@ struct LeaseArray {
         return capacity
     }
 
+    /// Whether there are no more slots than a limit, so that a claim needs no count. A decision under
+    /// an older and larger document may have appended a block since a plan was made.
+    ///
+    /// - Parameter limit: no less than the first block's slots.
+    @inline(__always)
+    func hasAtMost(_ limit: Int64) -> Bool {
+        _fastPath(word(first.offset).loadRelaxed() == 0) || capacity <= limit
+    }
+
     /// Leases live at an instant, without those of dead owners. O(slots).
     func liveCount(now: Int64) -> Int64 {
         var live: Int64 = 0
