@@ -189,8 +189,8 @@ struct EventRing: Sendable {
 extension LimiterCore {
     /// Notes an event for this limiter, and for every process on its store that it matters to.
     func report(_ kind: Event.Kind, _ text: String) {
-        let wall = WallInstant(
-            unixNanoseconds: store.clock.now() &+ store.clock.wallOffset())
+        let (now, wallOffset) = times()
+        let wall = WallInstant(unixNanoseconds: now &+ wallOffset)
         state.withLock { state in
             // Under the lock, so that nobody merges it as another's in between.
             let sequence =
@@ -204,7 +204,7 @@ extension LimiterCore {
 
     func events(after sequence: UInt64) -> [Event] {
         beatIfDue()
-        if store.segment.isGone.load(ordering: .relaxed) {
+        guard checkFile() else {
             return state.withLock { state in
                 state.events.merge(nil)
                 return state.events.after(sequence)

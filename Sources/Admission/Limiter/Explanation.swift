@@ -95,6 +95,7 @@ extension GateStorage {
         guard cost.requests >= 0, cost.inputTokens >= 0, cost.outputTokens >= 0, !hasNegative else {
             throw LimiterError(.negativeCost, "a cost is below 0; costs are 0 or more")
         }
+        try core.requireFile()
         var stale: ChargePlanReference?
         for _ in 0..<1_000 {
             let plan = try currentPlan(replacing: stale)

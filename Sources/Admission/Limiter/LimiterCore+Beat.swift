@@ -35,7 +35,10 @@ extension LimiterCore {
     /// The same by a caller that is not in a hurry, where no thread does it; nothing is renewed. At
     /// most twice a second, on a manual clock each time.
     func beatIfDue() {
-        guard options.heartbeat == .manual || manual != nil, !isClosed else { return }
+        guard options.heartbeat == .manual || manual != nil, !isClosed,
+            // A manual clock lies in the file.
+            manual == nil || checkFile()
+        else { return }
         let now = store.clock.now()
         if manual == nil {
             // Relaxed: which of two callers does it matters to nobody.
@@ -58,6 +61,7 @@ extension LimiterCore {
     /// Frees what dead processes held, then removes idle keys and returns how many.
     func reclaim() -> Int {
         beatIfDue()
+        guard checkFile() else { return 0 }
         _ = store.reclaimDead(now: store.clock.now())
         return store.reclaim()
     }
@@ -67,11 +71,24 @@ extension LimiterCore {
         store.mode == .file || policyFile.withLock { $0 != nil }
     }
 
-    /// Sees whether the store's path still names its file. Memory has none.
-    private func checkFile() -> Bool {
+    /// Sees whether the store's path still names its file, whole: of one that was cut, pages are gone,
+    /// and looking there would end the process. Memory has none. One system call.
+    func checkFile() -> Bool {
         if store.segment.checkFile() { return true }
         noteReplaced()
         return false
+    }
+
+    /// - Throws: `storeReplaced` where `checkFile` says no.
+    func requireFile() throws(LimiterError) {
+        guard !checkFile() else { return }
+        throw LimiterError(StoreError.replaced(path: store.segment.path ?? ""))
+    }
+
+    /// Steady nanoseconds, and wall minus steady; 0 where a manual clock is gone with its file.
+    func times() -> (now: Int64, wallOffset: Int64) {
+        if manual != nil, store.segment.isGone.load(ordering: .relaxed) { return (0, 0) }
+        return (store.clock.now(), store.clock.wallOffset())
     }
 
     private func noteReplaced() {

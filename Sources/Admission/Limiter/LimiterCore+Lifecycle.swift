@@ -77,6 +77,7 @@ extension LimiterCore {
     func advance(_ nanoseconds: Int64) throws(LimiterError) {
         try checkOpen()
         guard let manual else { throw Self.notManual("advance") }
+        try requireFile()
         guard nanoseconds >= 0 else {
             throw LimiterError(
                 .clockBackwards, "advance by \(nanoseconds) ns; accepted: 0 or more")
@@ -100,6 +101,7 @@ extension LimiterCore {
     func setTime(_ unixNanoseconds: Int64) throws(LimiterError) {
         try checkOpen()
         guard let manual else { throw Self.notManual("set_time") }
+        try requireFile()
         let now = Int64(bitPattern: manual.steady.load())
         manual.offset.store(UInt64(bitPattern: unixNanoseconds &- now))
     }

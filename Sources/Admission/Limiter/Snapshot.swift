@@ -160,7 +160,9 @@ public enum AdmissionVersion {
 extension LimiterCore {
     func snapshot() -> Snapshot {
         beatIfDue()
-        let now = store.clock.now()
+        // Where the file is gone there is nothing left to read: zeros.
+        let segment = checkFile() ? store.segment : nil
+        let (now, wallOffset) = times()
         let (loaded, gates, loads) = state.withLock { ($0.loaded, $0.gatesOpen, $0.loads) }
         let permits = hot.pointee.permits.counts()
         let described = CounterClock.shared.describe()
@@ -170,13 +172,13 @@ extension LimiterCore {
             version: AdmissionVersion.text, store: store.url,
             clock: manual == nil ? "system" : "manual", clockSource: source, clockReason: reason,
             steady: SteadyInstant(nanoseconds: now),
-            wall: WallInstant(unixNanoseconds: now &+ store.clock.wallOffset()),
-            keys: store.keyCount, keyCapacity: store.keyCapacity, permitsOpen: permits.open,
+            wall: WallInstant(unixNanoseconds: now &+ wallOffset),
+            keys: segment?.keyCount ?? 0, keyCapacity: store.keyCapacity, permitsOpen: permits.open,
             permitCapacity: hot.pointee.permits.capacity, permitsIssued: permits.issued,
-            gatesOpen: gates, retries: store.segment.retries.load(),
-            rollbacks: store.segment.rollbacks.load(),
-            turnsHelped: store.segment.turnsHelped.load(),
-            reclaimedLeases: store.segment.reclaimedLeases.load(),
+            gatesOpen: gates, retries: segment?.retries.load() ?? 0,
+            rollbacks: segment?.rollbacks.load() ?? 0,
+            turnsHelped: segment?.turnsHelped.load() ?? 0,
+            reclaimedLeases: segment?.reclaimedLeases.load() ?? 0,
             isPolicyBroken: isPolicyBroken, rejections: rejections(loaded),
             policyHash: loaded.table.document.hash.hexadecimal, loads: loads)
     }
