@@ -114,7 +114,7 @@ extension ChargePlanReference {
         return number &<< 56 | remainingOfTightest
     }
 
-    /// Swaps in what was prepared.
+    /// Swaps in what was prepared, with the ordering of `PreparedCharge.commit`.
     ///
     /// - Returns: how many steps were booked.
     @inline(__always)
@@ -127,7 +127,7 @@ extension ChargePlanReference {
             guard
                 _fastPath(
                     entry.expected == entry.desired
-                        || entry.word.swap(entry.expected, entry.desired))
+                        || entry.word.swapSequential(entry.expected, entry.desired))
             else { return index }
             index &+= 1
             if index == count { return count }
