@@ -1,6 +1,6 @@
 extension ChargePlanReference {
-    /// Charges a plain bucket in force; none: nothing was charged, take the general way. Reads the
-    /// plan's head and never its steps.
+    /// Charges a plain bucket in force, which `prepareSingle` looks at; none: nothing was charged, take
+    /// the general way. Reads the plan's head and never its steps.
     @inline(__always)
     func chargeAtOnce(
         _ requests: Int64, _ inputTokens: Int64, _ outputTokens: Int64
@@ -10,8 +10,7 @@ extension ChargePlanReference {
         let version = hot.loadVersion
         guard
             _fastPath(
-                isInForce(by: version) && head.pointee.isPlainBucket
-                    && requests | inputTokens | outputTokens >= 0),
+                head.pointee.isPlainBucket && requests | inputTokens | outputTokens >= 0),
             let charge = prepareSingle(amount, version: version)
         else { return .none }
         let lead = commit(charge, amount, version: version, retries: hot.pointee.retries)
@@ -50,8 +49,7 @@ extension ChargePlanReference {
         let amount = head.pointee.countIndex == 0 ? requests : inputTokens
         let identity = hot.pointee.identityWord.loadRelaxed()
         let version = hot.loadVersion
-        guard _fastPath(isInForce(by: version)), _fastPath(identity != 0),
-            _fastPath(requests | inputTokens | outputTokens >= 0),
+        guard _fastPath(identity != 0), _fastPath(requests | inputTokens | outputTokens >= 0),
             let prepared = prepareSingle(amount, version: version),
             let slot = hot.pointee.permits.claimAtOnce(shelf: 0)
         else { return .none }
@@ -100,8 +98,7 @@ extension ChargePlanReference {
         let version = hot.loadVersion
         // A heartbeat begins behind the owner's number.
         room.write(requests, inputTokens, outputTokens)
-        guard _fastPath(isInForce(by: version)), _fastPath(identity != 0),
-            _fastPath(requests | inputTokens | outputTokens >= 0),
+        guard _fastPath(identity != 0), _fastPath(requests | inputTokens | outputTokens >= 0),
             !holdsLease || _fastPath(hot.pointee.heartbeatIdentity.loadRelaxed() == identity),
             needsNoNote(room),
             let time = CounterClock.shared.nanosecondsByAnchor(),

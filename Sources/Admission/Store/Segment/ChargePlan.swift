@@ -265,11 +265,11 @@ package struct ChargePlanReference: @unchecked Sendable, Equatable {
 
     /// Whether the word that loads raise still is as it was when the plan was made.
     ///
-    /// A decision asks twice: before it touches the key, and behind the loads of the words that it
-    /// is going to swap. For it may be held up in between while two loads pass by, after which the
-    /// words are of the plan's parity again and under other parameters. A load raises the word before
-    /// it publishes, so that whoever sees a word of its making sees the raised version behind it;
-    /// a word that was loaded in front of the raise cannot be swapped behind a conversion.
+    /// A decision asks behind reading the keys' words that it is going to swap. Asked in front of
+    /// that, two documents could be loaded in between, after which a bucket's word has the parity of
+    /// the plan's parameters again and is under others. A load raises the version before it publishes:
+    /// who reads a key's word of its making reads the raised version behind it, and a key's word that
+    /// was read before has changed by the time that the load is over.
     @inline(__always)
     package func isInForce(by version: SharedWord) -> Bool {
         UInt32(truncatingIfNeeded: version.loadRelaxed()) == head.pointee.version

@@ -200,7 +200,13 @@ extension Segment {
             if word(Header.state).load() == 0 { return true }
         case .replaced:
             if word(Header.state).swap(0, 1) { loadVersion.increment() }
-        case .truncated: break
+        case .truncated:
+            // Nothing lies behind its pages any more, and who touches one is ended. Zeros take their
+            // place, for whoever is in the middle of something or holds a plan or a permit: no plan
+            // is of version 0, and no record of a key that is meant.
+            _ = mmap(
+                base, self.size, PROT_READ | PROT_WRITE,
+                MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
         }
         isGone.store(true, ordering: .relaxed)
         return false
