@@ -41,7 +41,7 @@ import Testing
             _ = gate.ask(requests: 2)
             let segment = limiter.core.store.segment
             var targets = [
-                Segment.Header.definitions, Segment.Header.documentHash, Segment.Header.loads,
+                Segment.Header.definitions, Segment.Header.loads,
                 Segment.Header.document, Segment.Header.loadsFinished,
                 Segment.Header.loadVersion,
             ]
@@ -128,6 +128,9 @@ import Testing
         #expect(known.isSuperset(of: errors.keys))
         print("definitions fuzz: \(count) inputs, seed \(TestLength.seed): \(errors)")
         victim.putBack()
+        // The last input may have left the limiter on a definition that is not there any more: its
+        // loads find the old ones again.
+        _ = victim.use()
         #expect(victim.use().isEmpty)
     }
 

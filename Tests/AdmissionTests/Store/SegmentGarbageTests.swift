@@ -70,7 +70,7 @@ import Testing
             // Events and owners are read by inspection alone.
             let offset = numbers.pick([
                 Header.allocated, Header.keyCount, Header.definitions, Header.loadVersion,
-                Header.documentHash, Header.document, Header.loads, Header.ownerHint,
+                Header.document, Header.loads, Header.ownerHint,
                 Header.clockRecord, Header.touched,
                 Header.owners + 64 * numbers.below(4_096), numbers.below(Header.bytes / 8) * 8,
             ])

@@ -211,7 +211,6 @@ struct DocumentLoad {
             hashBefore = UInt64(bitPattern: seen.values[0])
             if document.replace(seen.word, withBlockAt: block) {
                 block = seen.offset
-                segment.word(Segment.Header.documentHash).store(hash)
                 break
             }
         }

@@ -55,8 +55,7 @@ package final class Segment: @unchecked Sendable {
         static let state = 144
         /// Raised by every load that changes something; each decision compares it.
         static let loadVersion = 192
-        /// Hash of the document loaded last.
-        static let documentHash = 200
+        // 200 held the hash of the document loaded last: see `document`.
         /// Documents loaded.
         static let loads = 208
         /// Swaps that met another writer.
