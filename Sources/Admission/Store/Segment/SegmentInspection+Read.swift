@@ -134,7 +134,7 @@ private struct SegmentReader {
             return
         }
         guard let parameters = definition.parameters()?.current,
-            let bound = identity.bound(parameters)
+            let bound = parameters.limitKind(identity.kind, zone: identity.zone)
         else {
             isDamaged = true
             return
@@ -281,30 +281,6 @@ private struct SegmentReader {
                     state: owner.state.map { "\($0)" } ?? "unknown", isAlive: isAlive,
                     heartbeatAgeNanoseconds: now &- owner.heartbeat,
                     isPolicyBroken: isAlive != false && segment.isPolicyBroken(owner), leases: 0))
-        }
-    }
-}
-
-extension LimitIdentity {
-    /// How a limit bounds; nil where the parameters are of no kind.
-    fileprivate func bound(_ parameters: Definition.Parameters) -> LimitKind? {
-        let values = parameters.values
-        switch kind {
-        case .bucket:
-            return .tokenBucket(
-                units: values[0], periodNanoseconds: values[1], burst: values[2])
-        case .rolling:
-            return .rollingWindow(
-                limit: values[0], windowNanoseconds: values[1], guardNanoseconds: values[2])
-        case .calendar:
-            return unit.map {
-                .calendarWindow(
-                    limit: values[0], unit: $0, zone: zone, guardNanoseconds: values[2])
-            }
-        case .concurrency:
-            return .concurrency(
-                limit: values[0], leaseNanoseconds: values[1], maxHoldNanoseconds: values[2])
-        case .slots, .parameters: return nil
         }
     }
 }
