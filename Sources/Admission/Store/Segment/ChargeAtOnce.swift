@@ -260,7 +260,7 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
     ) -> Int64 {
         let array = leases
         let offset = Int(truncatingIfNeeded: hint.loadRelaxed())
-        let slot = array.slot(offset)
+        let slot = array.word(offset)
         let word = slot.load()
         let live = array.countAtOnce(now: now)
         // A key that is gone by now: its space may be another key's, whose slot is not touched.
@@ -292,7 +292,7 @@ extension LeaseArray {
     @inline(__always)
     fileprivate func countAtOnce(now: Int64) -> Int64 {
         let (block, count) = (first.offset, first.count)
-        guard _fastPath(count <= 16 && slot(block).loadRelaxed() == 0) else { return -1 }
+        guard _fastPath(count <= 16 && word(block).loadRelaxed() == 0) else { return -1 }
         let slots = base + (block &+ KeyRecord.body)
         let end = slots + count &* 8
         var all: UInt64 = 0

@@ -216,7 +216,7 @@ extension UnsafeMutablePointer where Pointee == ChargeStep {
         let live = array.liveEstimate(limit: pointee.capacity, now: now)
         moment.remaining = Swift.max(0, pointee.capacity &- live &- 1)
         prepared = PreparedCharge(
-            array.slot(offset), word, claimed, place: UInt64(offset),
+            array.word(offset), word, claimed, place: UInt64(offset),
             amount: Int64(bitPattern: claimed))
         return .taken
     }

@@ -66,19 +66,16 @@ struct LeaseArray {
             first: segment.leaseBlock(at: block) ?? LeaseBlock(offset: 0, count: 0))
     }
 
+    /// The word at an offset: of a slot, a block or an owner's entry.
     @inline(__always)
-    private func word(_ offset: Int) -> SharedWord { SharedWord(base, at: offset) }
-
-    /// The slot at an offset.
-    @inline(__always)
-    func slot(_ offset: Int) -> SharedWord { SharedWord(base, at: offset) }
+    func word(_ offset: Int) -> SharedWord { SharedWord(base, at: offset) }
 
     /// The word of a slot that nobody holds: the one at `offset`, else the first such of the first
     /// block, whose offset is put there. Nil: none was seen, or `offset` is 0.
     @inline(__always)
     func freeSlot(_ offset: inout Int, now: Int64) -> UInt64? {
         guard offset != 0 else { return nil }
-        let word = slot(offset).load()
+        let word = self.word(offset).load()
         if _fastPath(!LeaseSlots.isLive(word, now: now)) { return word }
         return searchFirstBlock(&offset, now: now)
     }
@@ -87,7 +84,7 @@ struct LeaseArray {
     private func searchFirstBlock(_ offset: inout Int, now: Int64) -> UInt64? {
         for index in 0..<first.count {
             let candidate = first.slot(index)
-            let word = slot(candidate).load()
+            let word = self.word(candidate).load()
             if !LeaseSlots.isLive(word, now: now) {
                 offset = candidate
                 return word

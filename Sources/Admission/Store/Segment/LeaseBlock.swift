@@ -154,10 +154,10 @@ extension LeaseArray {
         var number = 0
         forEachBlock { block in
             for index in 0..<block.count {
-                let word = slot(block.slot(index)).load()
+                let word = self.word(block.slot(index)).load()
                 guard LeaseSlots.isLive(word, now: now) else { continue }
                 let end = LeaseSlots.end(of: word, now: now)
-                let stamp = slot(block.stamp(index)).load()
+                let stamp = self.word(block.stamp(index)).load()
                 var acquired = end &- lease
                 if stamp != 0, stamp & 0xffff == LeaseSlots.generation(of: word) {
                     acquired = Int64(bitPattern: (stamp >> 16) << LeaseBlock.stampShift)
@@ -178,7 +178,7 @@ extension LeaseArray {
             | LeaseSlots.generation(of: claim.word)
         forEachBlock { block in
             guard let index = block.index(ofSlot: claim.offset) else { return }
-            let stamp = slot(block.stamp(index))
+            let stamp = word(block.stamp(index))
             if stamp.loadRelaxed() != value { stamp.storeRelaxed(value) }
         }
     }
@@ -194,14 +194,14 @@ extension LeaseArray {
         var isAnyFree = false
         forEachBlock { block in
             for index in 0..<block.count {
-                let slot = self.slot(block.slot(index))
+                let slot = self.word(block.slot(index))
                 while true {
                     let word = slot.load()
                     let owner = Int(LeaseSlots.owner(of: word))
                     // The entry is read behind the slot: while it is the dead one's, so is the slot.
                     // Else another caller has swept it, and the number may be somebody else's.
                     guard owner != 0, owners.contains(owner),
-                        self.slot(Segment.Header.owners + owner * 64).load() == entries[owner]
+                        self.word(Segment.Header.owners + owner * 64).load() == entries[owner]
                     else { break }
                     if slot.swapSequential(word, LeaseSlots.freed(word)) {
                         isAnyFree = true
