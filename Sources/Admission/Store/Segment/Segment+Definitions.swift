@@ -41,6 +41,33 @@ extension Segment {
     }
 }
 
+/// Definitions by the hash of their identity, as far as their list was read. The list grows at its
+/// head alone, so what was read once is not read again.
+struct DefinitionIndex {
+    private(set) var offsets: [UInt64: [Int]] = [:]
+    private var seen: Set<Int> = []
+    /// The link to the newest that was read; 0: none was.
+    private var head: UInt64 = 0
+
+    /// Reads what is newer than what was read before.
+    ///
+    /// - Parameter first: the link that the list's head holds.
+    /// - Throws: `StoreError.corrupted` where a link leads out of the segment or back.
+    mutating func read(_ segment: Segment, from first: UInt64) throws(StoreError) {
+        var link = first
+        while link != head {
+            let offset = Int(link & 0xffff_ffff) * 16
+            guard link >> 32 == 0, segment.contains(offset, Definition.identity),
+                seen.insert(offset).inserted
+            else { throw segment.corrupted("the list of definitions leads to \(link)") }
+            let hash = segment.word(offset + Definition.identityHash).load()
+            offsets[hash, default: []].append(offset)
+            link = segment.word(offset + Definition.next).load()
+        }
+        head = first
+    }
+}
+
 /// Slot blocks of a concurrency key, as anyone may read them who does not trust them.
 extension Segment {
     /// Whether every block of a concurrency key lies in the segment and the list of them ends.

@@ -2,7 +2,7 @@
 extension SegmentStore {
     /// Puts a document's limits in force for every process on the segment.
     ///
-    /// Lock-free towards other processes; see `DocumentLoad`. O(limits x definitions), and O(keys)
+    /// Lock-free towards other processes; see `DocumentLoad`. O(limits + definitions), and O(keys)
     /// where a bucket's parameters change.
     ///
     /// - Throws: `StoreError`; then nothing was changed, but by `.corrupted` in the middle.
@@ -20,11 +20,12 @@ extension SegmentStore {
     /// A load before its first step.
     func beginLoad(_ scopes: [LimitScope], hash: UInt64) throws(StoreError) -> DocumentLoad {
         var limits: [(Definition, Definition.Parameters)] = []
+        var index = DefinitionIndex()
         let now = clock.now()
         for scope in scopes {
             for limit in scope.limits {
                 let parameters = Definition.Parameters(limit.kind, loadedAt: now)
-                limits.append((try definition(limit, of: scope, parameters), parameters))
+                limits.append((try definition(limit, of: scope, parameters, &index), parameters))
             }
         }
         return try DocumentLoad(limits, hash: hash, in: segment, clock: clock)
@@ -53,13 +54,14 @@ extension SegmentStore {
     }
 
     private func definition(
-        _ limit: Limit, of scope: LimitScope, _ parameters: Definition.Parameters
+        _ limit: Limit, of scope: LimitScope, _ parameters: Definition.Parameters,
+        _ index: inout DefinitionIndex
     ) throws(StoreError) -> Definition {
         var identity = LimitKey.definition(policy: scope.policy, limit: limit)
         for name in scope.keyNames { LimitKey.append(name.utf8, to: &identity) }
         return try segment.definition(
             identity: identity, kind: limit.kind.code, parameters: parameters,
-            load: segment.word(Segment.Header.loads).load())
+            load: segment.word(Segment.Header.loads).load(), index: &index)
     }
 
     /// The notes on the same limit under the parameters that the segment holds now. Lock-free while
