@@ -427,11 +427,11 @@ admission_status admission_limiter_reload(admission_limiter *limiter, const char
 
 /* Manual clock: moves steady and wall time forward by `ns`, 0 or more, and renews the leases of open
  * permits first, unless the heartbeat is manual. Steady time ends at 2^62 ns (100).
- * Statuses: 100, 103, 104, 700, 701. Since 0.1. */
+ * Statuses: 100, 103, 104, 610, 700, 701. Since 0.1. */
 admission_status admission_limiter_advance(admission_limiter *limiter, int64_t ns);
 
 /* Manual clock: sets the wall time alone, 0 or more, forward or back; steady time stays.
- * Statuses: 100, 103, 104, 700. Since 0.1. */
+ * Statuses: 100, 103, 104, 610, 700. Since 0.1. */
 admission_status admission_limiter_set_time(admission_limiter *limiter, int64_t unix_ns);
 
 /* Writes what the limiter holds at the moment as one JSON object: version, store, clock and why this
