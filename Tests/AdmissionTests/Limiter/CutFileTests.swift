@@ -62,4 +62,58 @@ import Testing
         #expect(child.isReady())
         child.kill()
     }
+
+    /// What an outsider did to a file besides cutting it.
+    enum Loss: CaseIterable { case unlinked, renamedOver, unlinkedWithoutDescriptor }
+
+    @Test("a file that was cut and then lost its name is not touched", arguments: Loss.allCases)
+    func loses(_ loss: Loss) throws {
+        let scratch = try ScratchDirectory()
+        let child = ForkedChild {
+            let request = SegmentFileRequest(path: scratch.file(), keyCapacity: 64)
+            let other = SegmentFileRequest(path: scratch.file("other"), keyCapacity: 64)
+            guard let segment = try? Segment.open(request), (try? Segment.open(other)) != nil,
+                let file = segment.file, truncate(scratch.file(), 0) == 0
+            else { return false }
+            switch loss {
+            case .unlinked: unlink(scratch.file())
+            case .renamedOver: rename(scratch.file("other"), scratch.file())
+            case .unlinkedWithoutDescriptor:
+                close(file.descriptor)
+                unlink(scratch.file())
+            }
+            return !segment.checkFile() && segment.isGone.load(ordering: .relaxed)
+                && segment.loadVersion.load() == 0
+        }
+        #expect(child.isReady())
+        child.kill()
+    }
+
+    @Test("where there is no memory for zeros, they are read, and written from the next look on")
+    func noMemory() throws {
+        let scratch = try ScratchDirectory()
+        let child = ForkedChild {
+            let request = SegmentFileRequest(path: scratch.file(), keyCapacity: 64)
+            let data = __rlimit_resource_t(RLIMIT_DATA.rawValue)
+            var limit = rlimit()
+            guard let segment = try? Segment.open(request), truncate(scratch.file(), 0) == 0,
+                getrlimit(data, &limit) == 0
+            else { return false }
+            let before = limit.rlim_cur
+            // Not 0, which the kernel takes for no limit.
+            limit.rlim_cur = 4_096
+            setrlimit(data, &limit)
+            let isKept = segment.checkFile()
+            let isShort = segment.isUncovered.load(ordering: .relaxed)
+            let version = segment.loadVersion.load()
+            limit.rlim_cur = before
+            setrlimit(data, &limit)
+            guard !isKept, isShort, version == 0, !segment.checkFile() else { return false }
+            segment.loadVersion.increment()
+            return segment.loadVersion.load() == 1
+                && !segment.isUncovered.load(ordering: .relaxed)
+        }
+        #expect(child.isReady())
+        child.kill()
+    }
 }

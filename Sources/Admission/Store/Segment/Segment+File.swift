@@ -193,7 +193,10 @@ extension Segment {
     /// - Returns: false when it was given up.
     package func checkFile() -> Bool {
         guard let file else { return true }
-        if isGone.load(ordering: .relaxed) { return false }
+        if isGone.load(ordering: .relaxed) {
+            if isUncovered.load(ordering: .relaxed) { coverWithZeros() }
+            return false
+        }
         // Before a word of it is touched: pages behind a new end are gone.
         switch file.place(size: size) {
         case .kept:
@@ -201,15 +204,28 @@ extension Segment {
         case .replaced:
             if word(Header.state).swap(0, 1) { loadVersion.increment() }
         case .truncated:
-            // Nothing lies behind its pages any more, and who touches one is ended. Zeros take their
-            // place, for whoever is in the middle of something or holds a plan or a permit: no plan
-            // is of version 0, and no record of a key that is meant.
-            _ = mmap(
-                base, self.size, PROT_READ | PROT_WRITE,
-                MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
+            coverWithZeros()
         }
         isGone.store(true, ordering: .relaxed)
         return false
+    }
+
+    /// Lays zeros over pages that nothing lies behind any more, since who touches one is ended: for
+    /// whoever is in the middle of something or holds a plan or a permit. No plan is of version 0, and
+    /// no record of a key that is meant.
+    ///
+    /// Where the system promises no memory for them (`vm.overcommit_memory` 2, `ulimit -d`), they are
+    /// for reading alone, of which nothing is promised: who writes is ended still, until a later look
+    /// finds memory.
+    private func coverWithZeros() {
+        let isCovered = coverWithZeros(PROT_READ | PROT_WRITE)
+        if !isCovered { _ = coverWithZeros(PROT_READ) }
+        isUncovered.store(!isCovered, ordering: .relaxed)
+    }
+
+    private func coverWithZeros(_ access: Int32) -> Bool {
+        let flags = MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE
+        return mmap(base, size, access, flags, -1, 0) != MAP_FAILED
     }
 
     /// Whether the file behind it was given up.

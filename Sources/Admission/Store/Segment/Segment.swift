@@ -106,6 +106,8 @@ package final class Segment: @unchecked Sendable {
     package private(set) var steadyOffset: Int64 = 0
     /// This process has found the file cut, deleted or replaced: no word of it is touched again.
     let isGone = Atomic<Bool>(false)
+    /// It was cut, and there was no memory for zeros in its place that can be written.
+    let isUncovered = Atomic<Bool>(false)
     /// What this process knows of the lease owners.
     package let watch = OwnerWatch()
 

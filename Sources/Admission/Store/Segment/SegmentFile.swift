@@ -173,13 +173,22 @@ final class SegmentFile: Sendable {
         }
     }
 
-    /// Whether the path still names this file, whole.
+    /// Whether the path still names this file, whole. Truncated: its pages may be gone, whatever the
+    /// path names.
     enum Place { case kept, replaced, truncated }
 
     func place(size: Int) -> Place {
-        guard let named = place.look(for: identity) else { return .kept }
-        guard FileIdentity(named) == identity else { return .replaced }
-        return Int(named.st_size) < size ? .truncated : .kept
+        let named = place.look(for: identity)
+        if let named, FileIdentity(named) == identity {
+            return Int(named.st_size) < size ? .truncated : .kept
+        }
+        // The path says nothing of this file: it may have been cut before it lost its name.
+        var own = stat()
+        let isKnown = fstat(descriptor, &own) == 0 && FileIdentity(own) == identity
+        if isKnown, Int(own.st_size) < size { return .truncated }
+        if named == nil { return .kept }
+        // Without a descriptor nobody can say: as if the pages were gone.
+        return isKnown ? .replaced : .truncated
     }
 
     static func fault(_ path: String, _ operation: String, _ number: Int32) -> StoreError {
