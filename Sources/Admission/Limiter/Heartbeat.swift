@@ -18,8 +18,9 @@ final class Heartbeat: Sendable {
     private struct Members {
         /// Process whose thread runs; 0 for none.
         var threadIdentity: UInt64 = 0
-        /// Limiters on files that have no thread.
-        var files: [Member] = []
+        /// Files of limiters that have no thread. The segments, not the limiters: whoever looks at one
+        /// may hold any lock, so that the last reference to a limiter must not become his.
+        var files: [(tag: UInt, segment: Segment)] = []
         var cores: [Member] = []
         var beatNanoseconds = LimiterCore.longestBeat
     }
@@ -67,7 +68,7 @@ final class Heartbeat: Sendable {
     /// caller may ask, whatever it holds: two loads where there is nothing to do.
     func revive() {
         _ = members.withLockIfFree { members in
-            for file in members.files { _ = file.core?.store.segment.checkFile() }
+            for file in members.files { _ = file.segment.checkFile() }
         }
         let known = threadIdentity.load(ordering: .relaxed)
         let identity = ProcessIdentity.current()
@@ -88,7 +89,7 @@ final class Heartbeat: Sendable {
     /// a thread, whose callers may do nothing but decide.
     func watch(_ core: LimiterCore) {
         SecondHook.set { Heartbeat.shared.revive() }
-        members.withLock { $0.files.append(Member(tag: Self.tag(core), core: core)) }
+        members.withLock { $0.files.append((Self.tag(core), core.store.segment)) }
     }
 
     /// Forgets a limiter that ends.
@@ -96,6 +97,7 @@ final class Heartbeat: Sendable {
         members.withLock { members in
             let tag = Self.tag(core)
             members.cores.removeAll { $0.tag == tag }
+            // Not the segment's last reference: the limiter has one until its own end is over.
             members.files.removeAll { $0.tag == tag }
             if members.cores.isEmpty { word.wake() }
         }

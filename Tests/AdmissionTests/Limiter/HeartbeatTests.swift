@@ -21,6 +21,29 @@ import Testing
         child.kill()
     }
 
+    @Test("a limiter may end while whoever reads the time looks at its file")
+    func endsWhileLookedAt() throws {
+        let scratch = try ScratchDirectory()
+        // In a child, which its alarm ends where it hangs.
+        let child = ForkedChild {
+            guard let document = try? SharedFile.document(SharedFile.rpm(1)) else { return false }
+            guard DetachedThread.start({ while true { Heartbeat.shared.revive() } }) else {
+                return false
+            }
+            for _ in 0..<1_000 {
+                let limiter = try? Limiter(
+                    policy: document,
+                    options: Limiter.Options(
+                        store: "file:" + scratch.file(), permitCapacity: 64, keyCapacity: 64,
+                        heartbeat: .manual))
+                guard limiter != nil else { return false }
+            }
+            return true
+        }
+        #expect(child.isReady())
+        child.kill()
+    }
+
     @Test("who sleeps on a word wakes when it changes, in front of the sleep too")
     func wake() {
         let word = WakeWord()
