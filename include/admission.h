@@ -463,6 +463,8 @@ admission_status admission_limiter_reclaim(admission_limiter *limiter, size_t *r
  *   policy_mended         after policy_broken: the file's document is in force
  *   owner_died            a process is gone, and the leases that it held came back
  *   damaged_window        a stored calendar window lay ahead of time; it counts as full
+ *   heartbeat_failed      the system refuses the thread that renews leases, which run out therefore; it
+ *                         is tried again with each lease and once a second
  *   store_replaced        the store's file was deleted or replaced: see ADMISSION_E_STORE_REPLACED
  *   file_system_unproven  the store lies on a file system that nobody has tried
  *   closed                the limiter was closed

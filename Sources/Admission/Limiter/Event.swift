@@ -25,6 +25,9 @@ public struct Event: Sendable, Hashable {
         case policyBroken = "policy_broken"
         /// After `policyBroken`: the document in the file is the one in force again.
         case policyMended = "policy_mended"
+        /// The system refuses the thread that renews leases: they run out. It is tried again with each
+        /// lease and once a second.
+        case heartbeatFailed = "heartbeat_failed"
 
         /// The number under which processes tell each other; never reused. 0: nobody else's matter.
         package var code: UInt8 {
@@ -38,6 +41,7 @@ public struct Event: Sendable, Hashable {
             case .fileSystemUnproven: 6
             case .policyBroken: 7
             case .policyMended: 8
+            case .heartbeatFailed: 9
             }
         }
 
@@ -211,6 +215,7 @@ extension LimiterCore {
             }
         }
         reportDamages()
+        reportHeartbeat()
         reportDeaths()
         noticeLoads()
         return state.withLock { state in

@@ -1,28 +1,33 @@
 import Glibc
 import Synchronization
 
-/// The one plain thread of a process that does what limiters need done now and then: see
-/// `LimiterCore.beat`. Above all it renews leases, so that a live holder keeps its slots.
+/// The plain thread of a process that renews the leases of limiters, so that a live holder keeps its
+/// slots, and the one that it has do what else is due now and then: see `LimiterCore.beat`.
 ///
 /// Started with the first open lease, with a limiter on a shared store or a watched policy when it is
 /// opened, and again in a forked child, which inherits no thread. It beats every 500 ms, or at a third
 /// of the shortest lease of all limiters in it, and renews only permits that are open, up to their
-/// longest hold. No Dispatch, no Swift concurrency: it works in any host.
+/// longest hold. No Dispatch, no Swift concurrency: it works in any host. Chores have a thread of their
+/// own since some walk over every key, which may take longer than a lease lasts.
 ///
-/// Locks: `members` is held for moments only. `beating` is held by the thread while it works, and
-/// by nobody else: fork() waits for it, so that no child inherits half a beat. A limiter is kept alive
-/// for its beat alone; its end takes it out.
+/// Where the system refuses the thread it is asked again with each lease that is taken, and about once a
+/// second by whoever reads the time; where it refuses the one for chores, the heartbeat's does them.
+///
+/// Locks: `members` is held for moments only. `beating` and `choring` are held by the threads while
+/// they work, and by nobody else: fork() waits for them, so that no child inherits half a beat. A
+/// limiter is kept alive for its beat alone; its end takes it out.
 final class Heartbeat: Sendable {
     static let shared = Heartbeat()
 
     private struct Members {
-        /// Process whose thread runs; 0 for none.
+        /// Process whose thread runs; 0 for none, `refused` where the system gave none.
         var threadIdentity: UInt64 = 0
         /// Files of limiters that have no thread. The segments, not the limiters: whoever looks at one
         /// may hold any lock, so that the last reference to a limiter must not become his.
         var files: [(tag: UInt, segment: Segment)] = []
         var cores: [Member] = []
         var beatNanoseconds = LimiterCore.longestBeat
+        var system = SystemFacts()
     }
 
     private struct Member {
@@ -33,39 +38,71 @@ final class Heartbeat: Sendable {
 
     private let members = ForkableLock(Members(), rank: .heartbeat)
     private let beating = ForkableLock((), rank: .beat)
+    private let choring = ForkableLock((), rank: .chores)
     /// As in `members`, for who may not wait for the lock.
     private let threadIdentity = Atomic<UInt64>(0)
     /// What the thread sleeps on; changed when the beat gets shorter or the last limiter goes.
     private let word = WakeWord()
 
+    /// No process' identity.
+    private static let refused = UInt64.max
+
     private init() {}
+
+    /// What the system says; a test puts another in its place.
+    var system: SystemFacts {
+        get { members.withLock { $0.system } }
+        set { members.withLock { $0.system = newValue } }
+    }
 
     private static func tag(_ core: LimiterCore) -> UInt {
         UInt(bitPattern: Unmanaged.passUnretained(core).toOpaque())
     }
 
     /// Begins to beat for a limiter. Called with its first lease in a process, or its opening.
-    func add(_ core: LimiterCore, identity: UInt64) {
+    ///
+    /// - Returns: false where the system refuses a thread.
+    func add(_ core: LimiterCore, identity: UInt64) -> Bool {
         SecondHook.set { Heartbeat.shared.revive() }
         let beat = core.beatNanoseconds()
-        members.withLock { members in
+        return members.withLock { members in
             let tag = Self.tag(core)
             if !members.cores.contains(where: { $0.tag == tag }) {
                 members.cores.append(Member(tag: tag, core: core))
             }
-            let isShorter = beat < members.beatNanoseconds
-            members.beatNanoseconds = min(members.beatNanoseconds, beat)
+            shorten(&members, beat)
             // A forked child: its parent's thread is not here, its parent's limiters are.
-            if members.threadIdentity != identity {
-                start(&members, identity)
-            } else if isShorter {
-                word.wake()
-            }
+            if members.threadIdentity != identity { start(&members, identity) }
+            return members.threadIdentity == identity
         }
     }
 
-    /// Starts the thread again in a forked child whose parent's ran. Waits for nobody, so that any
-    /// caller may ask, whatever it holds: two loads where there is nothing to do.
+    /// Beats as often as a limiter's leases want by now, where it beats for the limiter.
+    func quicken(_ core: LimiterCore) {
+        let beat = core.beatNanoseconds()
+        members.withLock { members in
+            let tag = Self.tag(core)
+            if members.cores.contains(where: { $0.tag == tag }) { shorten(&members, beat) }
+        }
+    }
+
+    private func shorten(_ members: inout Members, _ beat: Int64) {
+        guard beat < members.beatNanoseconds else { return }
+        members.beatNanoseconds = beat
+        word.wake()
+    }
+
+    /// Whether leases of a limiter are not renewed, since the system refuses a thread.
+    func isRefused(_ core: LimiterCore) -> Bool {
+        guard threadIdentity.load(ordering: .relaxed) == Self.refused else { return false }
+        let tag = Self.tag(core)
+        return members.withLock { members in
+            members.threadIdentity == Self.refused && members.cores.contains { $0.tag == tag }
+        }
+    }
+
+    /// Starts the thread again in a forked child whose parent's ran, or where it was refused. Waits for
+    /// nobody, so that any caller may ask, whatever it holds: two loads where there is nothing to do.
     func revive() {
         _ = members.withLockIfFree { members in
             for file in members.files { _ = file.segment.checkFile() }
@@ -80,9 +117,9 @@ final class Heartbeat: Sendable {
     }
 
     private func start(_ members: inout Members, _ identity: UInt64) {
-        guard Self.startThread() else { return }
-        members.threadIdentity = identity
-        threadIdentity.store(identity, ordering: .relaxed)
+        let isStarted = members.system.startThread { self.run() }
+        members.threadIdentity = isStarted ? identity : Self.refused
+        threadIdentity.store(members.threadIdentity, ordering: .relaxed)
     }
 
     /// Has the file of a limiter looked at once a second by whoever reads the time: for one without
@@ -103,35 +140,13 @@ final class Heartbeat: Sendable {
         }
     }
 
-    /// Starts the thread; false where the system refuses.
-    private static func startThread() -> Bool {
-        var attributes = pthread_attr_t()
-        pthread_attr_init(&attributes)
-        pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
-        pthread_attr_setstacksize(&attributes, 1 << 20)
-        var all = sigset_t()
-        var before = sigset_t()
-        sigfillset(&all)
-        // Signals are the host's: none is delivered to this thread.
-        pthread_sigmask(SIG_BLOCK, &all, &before)
-        var thread = pthread_t()
-        let created = pthread_create(
-            &thread, &attributes,
-            { _ in
-                Heartbeat.shared.run()
-                return nil
-            }, nil)
-        pthread_sigmask(SIG_SETMASK, &before, nil)
-        pthread_attr_destroy(&attributes)
-        return created == 0
-    }
-
     /// The thread: beats until the last limiter is gone.
     private func run() {
+        var chores: ChoreThread?
         while true {
             // In front of the look: what changes behind it wakes.
             let seen = word.load()
-            let beat = members.withLock { $0.beatNanoseconds }
+            let (beat, system) = members.withLock { ($0.beatNanoseconds, $0.system) }
             word.sleep(while: seen, nanoseconds: max(1_000_000, beat))
             let isLast = members.withLock { members -> Bool in
                 guard members.cores.isEmpty else { return false }
@@ -140,22 +155,67 @@ final class Heartbeat: Sendable {
                 members.beatNanoseconds = LimiterCore.longestBeat
                 return true
             }
-            if isLast { return }
-            beatAll()
+            if isLast { break }
+            renewAll()
+            if chores == nil { chores = ChoreThread(system) { self.doChores() } }
+            if let chores { chores.ask() } else { doChores() }
         }
+        chores?.end()
     }
 
-    /// A function of its own: the limiters that it keeps alive go behind the lock, since a limiter's
-    /// end ends locks.
+    /// A function of its own, as the next one: the limiters that it keeps alive go behind the lock,
+    /// since a limiter's end ends locks.
     @inline(never)
-    private func beatAll() {
+    private func renewAll() {
         var cores: [LimiterCore] = []
         beating.withLock { _ in
             cores = members.withLock { $0.cores.compactMap(\.core) }
-            for core in cores { core.beat(now: core.store.clock.now(), renews: true) }
-            // Behind every renewal.
+            for core in cores { core.renewAll(now: core.store.clock.now()) }
+        }
+        cores.removeAll()
+    }
+
+    @inline(never)
+    private func doChores() {
+        var cores: [LimiterCore] = []
+        choring.withLock { _ in
+            cores = members.withLock { $0.cores.compactMap(\.core) }
+            for core in cores { core.doChores(now: core.store.clock.now()) }
             for core in cores { core.pollPolicy(waits: false) }
         }
         cores.removeAll()
+    }
+}
+
+/// A thread that does the same thing each time it is asked to, and once more where it is asked while
+/// it works. A forked child has no such thread and makes one of its own.
+private final class ChoreThread: Sendable {
+    private let asked = Semaphore()
+    private let isAsked = Atomic<Bool>(false)
+    private let isOver = Atomic<Bool>(false)
+
+    /// Nil where the system gives no thread.
+    init?(_ system: SystemFacts, _ chore: @escaping @Sendable () -> Void) {
+        let isStarted = system.startThread { [self] in
+            while true {
+                asked.wait()
+                // Pairs with the stores before the semaphore was raised.
+                if isOver.load(ordering: .acquiring) { return }
+                isAsked.store(false, ordering: .sequentiallyConsistent)
+                chore()
+            }
+        }
+        guard isStarted else { return nil }
+    }
+
+    /// Waits for nobody.
+    func ask() {
+        if !isAsked.exchange(true, ordering: .sequentiallyConsistent) { asked.signal() }
+    }
+
+    /// Ends the thread when it has done what it is at.
+    func end() {
+        isOver.store(true, ordering: .releasing)
+        asked.signal()
     }
 }

@@ -1,21 +1,32 @@
 import Synchronization
 
 /// What has to be done now and then while a limiter is open: twice a second, by the heartbeat's
-/// thread; with `heartbeat` manual by calls that are not decisions; on a manual clock by those and
+/// threads; with `heartbeat` manual by calls that are not decisions; on a manual clock by those and
 /// `advance`.
 extension LimiterCore {
     /// The longest time between two beats.
     static let longestBeat: Int64 = 500_000_000
 
-    /// One round, but for the look at the policy file, which comes after the round of every limiter.
+    /// One round in one thread, but for the look at the policy file, which comes after it.
     ///
     /// - Parameters:
     ///   - now: steady nanoseconds.
     ///   - renews: also renew the leases of open permits.
     func beat(now: Int64, renews: Bool) {
+        if renews { renewAll(now: now) }
+        doChores(now: now)
+    }
+
+    /// Renews the leases of all open permits.
+    func renewAll(now: Int64) {
         // First: of a file that was cut, what follows would touch pages that are gone.
         guard checkFile() else { return }
-        if renews { renewAll(now: now, until: now) }
+        renewAll(now: now, until: now)
+    }
+
+    /// What may take long, where somebody died: O(keys).
+    func doChores(now: Int64) {
+        guard checkFile() else { return }
         keepOwner(now: now)
         // Half a beat: of many processes one looks, and each death is found within a beat. Time that
         // stands still would let nobody look.
@@ -100,5 +111,19 @@ extension LimiterCore {
         hot.stopPlans()
         report(
             .storeReplaced, "\(LimiterError(StoreError.replaced(path: store.segment.path ?? "")))")
+    }
+
+    /// Tells once that nothing renews the leases; again where something did in between.
+    func reportHeartbeat() {
+        let isRefused = Heartbeat.shared.isRefused(self)
+        let isNew = state.withLock { state in
+            defer { state.isHeartbeatRefused = isRefused }
+            return isRefused && !state.isHeartbeatRefused
+        }
+        guard isNew else { return }
+        report(
+            .heartbeatFailed,
+            "the system refuses a thread to renew leases: they run out, and a watched policy is not "
+                + "looked at; tried again with each lease and once a second")
     }
 }

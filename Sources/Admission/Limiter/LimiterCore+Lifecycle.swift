@@ -20,7 +20,7 @@ extension LimiterCore {
 
     private func putInForceLocked(_ document: PolicyDocument) throws(LimiterError) {
         try checkOpen()
-        // Not by a beat, which may be what reloads.
+        // Not by a beat: its chores may be what reloads.
         if !store.segment.checkFile() || store.segment.isReplaced {
             throw LimiterError(StoreError.replaced(path: store.segment.path ?? ""))
         }
@@ -37,8 +37,7 @@ extension LimiterCore {
             }
             store.segment.loadVersion.increment()
             // Leases may be shorter now: the beat follows.
-            let identity = hot.pointee.heartbeatIdentity.load()
-            if identity != 0 { startHeartbeat(identity) }
+            Heartbeat.shared.quicken(self)
         } catch {
             throw LimiterError(error)
         }

@@ -34,6 +34,7 @@ package final class LimiterCore: @unchecked Sendable {
         var noticedVersion: UInt64 = 0
         var isReplacedReported = false
         var reportedDamages: UInt64 = 0
+        var isHeartbeatRefused = false
     }
 
     let state: ForkableLock<State>
@@ -43,9 +44,9 @@ package final class LimiterCore: @unchecked Sendable {
 
     /// Held while this process takes an owner's entry.
     let adoption = ForkableLock((), rank: .adoption)
-    /// The policy file that is watched, if one is.
     /// The shortest lease of any plan so far.
     let shortestPlanned = Atomic<Int64>(.max)
+    /// The policy file that is watched, if one is.
     let policyFile = ForkableLock<PolicyFile?>(nil, rank: .policyFile)
     /// Steady instant of the last beat that a caller did.
     let beatenAt = Atomic<Int64>(0)
@@ -160,9 +161,13 @@ package final class LimiterCore: @unchecked Sendable {
 
     @inline(never)
     func startHeartbeat(_ identity: UInt64) {
+        if options.heartbeat == .automatic, manual == nil {
+            let isBeating = Heartbeat.shared.add(self, identity: identity)
+            reportHeartbeat()
+            // The next lease asks again.
+            guard isBeating else { return }
+        }
         hot.pointee.heartbeatIdentity.store(identity)
-        guard options.heartbeat == .automatic, manual == nil else { return }
-        Heartbeat.shared.add(self, identity: identity)
     }
 
     var isClosed: Bool { hot.pointee.isClosed.load() != 0 }
@@ -223,9 +228,8 @@ extension LimiterCore {
             let lease = Int64(bitPattern: plan.step(index).pointee.detail)
             guard lease < shortestPlanned.load(ordering: .relaxed) else { continue }
             shortestPlanned.store(lease, ordering: .relaxed)
-            let identity = hot.pointee.heartbeatIdentity.load()
             // The beat gets shorter with it.
-            if identity != 0, identity == ProcessIdentity.current() { startHeartbeat(identity) }
+            Heartbeat.shared.quicken(self)
         }
     }
 

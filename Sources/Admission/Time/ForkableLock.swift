@@ -43,12 +43,15 @@ package final class ForkableLock<Value>: ForkableMutex, @unchecked Sendable {
 
 /// Which locks may be taken inside which: the lower one first.
 package enum LockRank: Int, Sendable {
-    /// The heartbeat's thread is at work.
-    case beat
+    /// The heartbeat's chores are done.
+    case chores
     /// A limiter looks at its policy file.
     case policyFile
     /// A limiter puts another document in force.
     case reload
+    /// The heartbeat's thread renews leases. Behind what may take long: fork() waits for that first,
+    /// and leases are renewed meanwhile.
+    case beat
     /// The process's heartbeat.
     case heartbeat
     /// A limiter takes an owner's entry.

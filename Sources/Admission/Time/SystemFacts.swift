@@ -18,6 +18,8 @@ package struct SystemFacts: Sendable {
         package var wallNanoseconds: Int64?
         /// Nil from it: ask the system.
         package var reserve: (@Sendable (_ offset: Int, _ bytes: Int) -> Int32?)?
+        /// Asked for each thread; false: there is none to be had.
+        package var givesThread: (@Sendable () -> Bool)?
     }
 
     package var standIn = StandIn()
@@ -67,6 +69,12 @@ package struct SystemFacts: Sendable {
         case .gone: false
         case .running(let found): startTime == 0 || found == 0 || found == startTime
         }
+    }
+
+    /// Starts a plain thread; false where the system refuses one.
+    func startThread(_ body: @escaping @Sendable () -> Void) -> Bool {
+        if standIn.givesThread?() == false { return false }
+        return DetachedThread.start(body)
     }
 
     private static let kernelBootIdentity: UInt64 = {
