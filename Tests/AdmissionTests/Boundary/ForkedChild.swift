@@ -17,7 +17,12 @@ struct ForkedChild {
         let symbol = dlsym(UnsafeMutableRawPointer(bitPattern: 0), "fork")
         let child = unsafeBitCast(symbol, to: Fork.self)()
         if child == 0 {
-            // Whatever happens to the test, the child ends.
+            // Whatever happens to the test, the child ends. Its thread may have every signal blocked, as
+            // threads of pools have.
+            var alarms = sigset_t()
+            sigemptyset(&alarms)
+            sigaddset(&alarms, SIGALRM)
+            pthread_sigmask(SIG_UNBLOCK, &alarms, nil)
             alarm(60)
             close(pipe.read)
             var answer: UInt8 = body() ? 1 : 0
