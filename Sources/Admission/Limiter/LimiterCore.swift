@@ -61,6 +61,7 @@ package final class LimiterCore: @unchecked Sendable {
         let url = try Self.storeURL(options)
         do throws(StoreError) {
             let segment = try Self.segment(url, options, system)
+            segment.watch.system = system
             let clock: StoreClock
             (clock, manual) = Self.clock(of: segment)
             store = SegmentStore(segment: segment, clock: clock, url: url)
