@@ -1,8 +1,10 @@
 /* Every function with every status that bad input can bring about: the status is the named one, the
  * process lives, and no counter moved. */
+#define _GNU_SOURCE
 #include "policy.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #define TEXT 16384
 
@@ -87,6 +89,25 @@ static void options(void) {
                                    "\"name\":\"d\",\"count\":\"requests\",\"limit\":1,\"window\":"
                                    "\"day\",\"zone\":\"Nowhere/Nothing\"}]}]}",
                  ADMISSION_E_ZONE_UNAVAILABLE);
+}
+
+/* A file counts on the clock that it was made for, and each limiter on it too. */
+static void other_clock(void) {
+    char folder[] = "/tmp/admission-clock-XXXXXX", path[64], url[80];
+    admission_options manual = manual_options(), system = manual_options();
+    CHECK(mkdtemp(folder) != NULL);
+    snprintf(path, sizeof path, "%s/quota", folder);
+    snprintf(url, sizeof url, "file:%s", path);
+    manual.store_url = system.store_url = url;
+    system.clock = ADMISSION_CLOCK_SYSTEM;
+    system.start_unix_ns = 0;
+    CHECK_STATUS(open_with(manual), ADMISSION_OK);
+    CHECK_STATUS(open_with(system), ADMISSION_E_CLOCK_MISMATCH);
+    CHECK_STATUS(open_with(manual), ADMISSION_OK);
+    CHECK(unlink(path) == 0);
+    CHECK_STATUS(open_with(system), ADMISSION_OK);
+    CHECK_STATUS(open_with(manual), ADMISSION_E_CLOCK_MISMATCH);
+    CHECK(unlink(path) == 0 && rmdir(folder) == 0);
 }
 
 static void limiters(admission_limiter *limiter, admission_gate *gate) {
@@ -376,6 +397,7 @@ int main(void) {
     options();
     system_clock();
     watched();
+    other_clock();
     limiter = open_manual();
     gate = open_gate(limiter, "project", "acme");
     pace = open_gate(limiter, "kind", "pace");
