@@ -58,18 +58,28 @@ final class PolicyReader: @unchecked Sendable {
         desk.asked.signal()
     }
 
-    /// A look at the file, of now or of an earlier question; nil: the file system has not answered.
-    func look(unless stamp: PolicyLook.Stamp?) -> PolicyLook? {
+    /// A look at the file; nil: the file system has not answered.
+    ///
+    /// An answer that came late is of an instant before: an edit made since would wait for one look
+    /// more. So it is asked again, and the late answer counts where the next is late too.
+    ///
+    /// - Parameters:
+    ///   - stamp: of the look that was judged last.
+    ///   - patience: nanoseconds; how long the answer to a new question is waited for.
+    func look(
+        unless stamp: PolicyLook.Stamp?, patience: Int64 = PolicyReader.patience
+    ) -> PolicyLook? {
+        var late: PolicyLook?
         if isAsked {
             guard desk.answered.wait(atMostNanoseconds: 0) else { return nil }
-        } else {
-            desk.question = stamp
-            desk.asked.signal()
-            isAsked = true
-            guard desk.answered.wait(atMostNanoseconds: Self.patience) else { return nil }
+            late = desk.answer
         }
+        desk.question = stamp
+        desk.answer = nil
+        desk.asked.signal()
+        isAsked = true
+        guard desk.answered.wait(atMostNanoseconds: patience) else { return late }
         isAsked = false
-        defer { desk.answer = nil }
         return desk.answer
     }
 }

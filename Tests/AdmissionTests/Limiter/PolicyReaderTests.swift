@@ -34,12 +34,35 @@ import Testing
         let made = PolicyReader(identity: ProcessIdentity.current()) { _ in system.look() }
         let reader = try #require(made)
         for _ in 0..<100 { #expect(reader.look(unless: nil) == nil) }
+        #expect(system.looks.load(ordering: .relaxed) <= 1)
         system.answer()
         _ = Self.answer(reader)
-        #expect(system.looks.load(ordering: .relaxed) == 1)
+        for _ in 0..<100 { #expect(reader.look(unless: nil) == nil) }
+        #expect(system.looks.load(ordering: .relaxed) <= 2)
         system.answer()
         _ = Self.answer(reader)
-        #expect(system.looks.load(ordering: .relaxed) == 2)
+        system.answer()
+    }
+
+    @Test("an answer that came late is not taken for the file as it is now")
+    func late() throws {
+        let system = Hanging()
+        let made = PolicyReader(identity: ProcessIdentity.current()) { _ in
+            let old = system.look()
+            let isFirst = system.looks.load(ordering: .relaxed) == 1
+            return isFirst ? old : PolicyLook(found: .bytes([1]), stamp: nil)
+        }
+        let reader = try #require(made)
+        #expect(reader.look(unless: nil, patience: 0) == nil)
+        // The first question's answer, and at once the next one's.
+        system.answer()
+        system.answer()
+        var found: PolicyLook?
+        while found == nil { found = reader.look(unless: nil, patience: 600 * SharedFile.second) }
+        guard case .bytes([1])? = found?.found else {
+            Issue.record("\(String(describing: found)) is of before the edit")
+            return
+        }
     }
 
     @Test("a reader may end while its thread hangs")
