@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Optional
 
@@ -121,12 +121,13 @@ class Gone(Exception):
 
 
 class Worker:
-    """A worker process. Ends with its ``with`` block at the latest."""
+    """A worker process. Ends with its ``with`` block at the latest. ``launcher``: a command that starts
+    it, as its child or in its own place."""
 
-    def __init__(self, language: str, **options: Any) -> None:
+    def __init__(self, language: str, launcher: Sequence[str] = (), **options: Any) -> None:
         self.language = language
         self.process = subprocess.Popen(
-            COMMANDS[language], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0,
+            [*launcher, *COMMANDS[language]], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0,
             env=environment(), **options,
         )
         self.buffer = b""
