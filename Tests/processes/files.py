@@ -11,7 +11,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from harness import IS_SOAK, LANGUAGES, Gone, Place, Suite, Worker, check_store, wait_until
 
@@ -119,44 +119,70 @@ def taken_away(suite: Suite, how: str) -> None:
         suite.check(f"{how}: opened anew, they share the file that is there", total == 100, total)
 
 
-def after_truncation(worker: Worker) -> str:
-    """What becomes of a process: the signal that ended it, the error that it answers, or ``goes on``
-    once it has reported the event; ``no word`` where it goes on and reports nothing."""
-    found: list[str] = []
+class Truncation(NamedTuple):
+    """What became of a process whose file was cut."""
 
-    def shows() -> bool:
+    end: str
+    """``SIGBUS`` or another signal, the error that it answers, or ``goes on``."""
+    seconds: float
+    is_in_time: bool
+    """Within a second of the cut, or with its first decisions where it was asked later; and the longest
+    time between two of them, by which the machine can hide it."""
+    later: set[str]
+    """What its decisions were once one had been refused."""
+
+
+def after_truncation(worker: Worker, since: float) -> Truncation:
+    """Has it do nothing but decide, until it ends or is refused; then a hundred times more."""
+    begun = last = time.monotonic()
+    longest, end = 0.0, "goes on"
+    later: set[str] = set()
+    while last - begun < 5 and end == "goes on":
         try:
-            answer = worker.ask("acquire g 0")
-            events = worker.ask("events")
+            end = worker.ask("acquire g 0").error or end
         except Gone:
-            found.append(signal.Signals(-worker.process.wait()).name)
-            return True
-        if answer.error:
-            found.append(answer.error)
-        elif any(event.get("kind") == "store_replaced" for event in events.json):
-            found.append("goes on")
-        return bool(found)
-
-    try:
-        wait_until(shows, 3)
-    except TimeoutError:
-        return "no word"
-    return found[0]
+            end = signal.Signals(-worker.process.wait()).name
+        now = time.monotonic()
+        longest, last = max(longest, now - last), now
+    if worker.process.poll() is None:
+        try:
+            for _ in range(100):
+                answer = worker.ask("acquire g 0")
+                later.add(answer.error or answer.kind)
+        except Gone:
+            later.add(signal.Signals(-worker.process.wait()).name)
+    in_time = max(since + NOTICED_SECONDS, begun) + longest
+    return Truncation(end, last - since, last <= in_time, later)
 
 
 def truncated(suite: Suite) -> None:
     """An outsider cuts the file. Nothing can prevent it: a process ends by SIGBUS when it touches
-    what is gone, or says that it happened."""
+    what is gone, or notices within a second and decides no more."""
     for name, size in (("to nothing", 0), ("to its header", 294_912), ("by half", None)):
         with Place() as place:
             policy = place.policy(requests(1_000_000))
             workers = [place.opened(language, policy, "g project=acme") for language in LANGUAGES]
             length = os.stat(place.store).st_size // 2 if size is None else size
+            since = time.monotonic()
             os.truncate(place.store, length)
-            ends = {worker.language: after_truncation(worker) for worker in workers}
-            accepted = {"SIGBUS", "store_replaced", "store_corrupted", "goes on"}
-            suite.check(f"truncated {name}: every process ends by SIGBUS, fails by name or reports it",
-                        set(ends.values()) <= accepted, ends)
+            ends = {worker.language: after_truncation(worker, since) for worker in workers}
+            suite.check(
+                f"truncated {name}: every process ends by SIGBUS or is refused, within a second",
+                all(e.end in ("SIGBUS", "store_replaced") and e.is_in_time
+                    for e in ends.values()),
+                ", ".join(f"{language} {e.end} after {e.seconds * 1000:.0f} ms"
+                          for language, e in ends.items()),
+            )
+            lasting = [worker for worker in workers if worker.process.poll() is None]
+            suite.check(
+                f"truncated {name}: who has noticed admits nothing more, and lives",
+                all(ends[worker.language].later == {"store_replaced"} for worker in lasting)
+                and all(not e.later or e.later == {"store_replaced"} for e in ends.values()),
+                {language: e.later for language, e in ends.items() if e.later} or "nobody lives",
+            )
+            for worker in lasting:
+                suite.check(f"truncated {name}: {worker.language} has an event for it",
+                            has_event(worker))
             late = place.worker("c").ask(f"open {place.url} {policy}")
             suite.check(f"truncated {name}: who opens it then is told so",
                         late.error in ("store_corrupted", "store_foreign"), late.error)
