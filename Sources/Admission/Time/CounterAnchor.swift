@@ -47,7 +47,13 @@ package enum KernelClock {
     package static func monotonicNanoseconds() -> Int64 { read(CLOCK_MONOTONIC) }
 
     /// `CLOCK_REALTIME`, as nanoseconds since 1970.
-    package static func wallNanoseconds() -> Int64 { read(CLOCK_REALTIME) }
+    package static func wallNanoseconds() -> Int64 {
+        read(CLOCK_REALTIME) &+ wallStep.load(ordering: .relaxed)
+    }
+
+    /// Nanoseconds by which a test has stepped this process's wall clock, as an operator steps the
+    /// host's. No decision reads it: the wall clock itself is read once a second.
+    package static let wallStep = Atomic<Int64>(0)
 
     /// `CLOCK_MONOTONIC_COARSE`: the last tick's reading, at most some milliseconds old.
     package static func coarseNanoseconds() -> Int64 { read(CLOCK_MONOTONIC_COARSE) }
