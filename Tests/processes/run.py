@@ -7,7 +7,7 @@ import sys
 
 from harness import Suite
 
-PARTS = ("hammer", "kills", "stopped", "forks", "files")
+PARTS = ("hammer", "kills", "stopped", "containers", "watched", "forks", "files")
 
 
 def main(names: list[str]) -> int:
