@@ -12,7 +12,9 @@ func fileRow(_ row: String, _ seconds: Double) throws -> [(String, Double)]? {
         try onTwoProcesses(row, Policies.bucket, seconds, Loops.charge)
     case "file-four-two-processes":
         try onTwoProcesses(row, Policies.four, seconds, Loops.acquireTokensAndComplete)
-    case "file-open-100k": try openings(row, seconds)
+    case "file-open-100k": try openings(row, Policies.bucket, seconds, limits: 1, Loops.charge)
+    case "file-open-kinds-100k":
+        try openings(row, Policies.everyKind, seconds, limits: 4, Loops.acquireTokensAndComplete)
     default: nil
     }
 }
@@ -23,13 +25,17 @@ func fileWorker(_ row: String, in directory: String) throws {
     case "file-bucket-two-processes": try join(Policies.bucket, directory, Loops.charge)
     case "file-four-two-processes":
         try join(Policies.four, directory, Loops.acquireTokensAndComplete)
-    case "file-open-100k":
-        let nanoseconds = try openingNanoseconds(store(in: directory))
-        guard let file = fopen("\(directory)/fresh", "w") else { throw BenchError("fopen") }
-        fputs("\(nanoseconds)", file)
-        fclose(file)
+    case "file-open-100k": try openFresh(Policies.bucket, directory)
+    case "file-open-kinds-100k": try openFresh(Policies.everyKind, directory)
     default: throw BenchError("no such row")
     }
+}
+
+private func openFresh(_ policy: String, _ directory: String) throws {
+    let nanoseconds = try openingNanoseconds(policy, store(in: directory))
+    guard let file = fopen("\(directory)/fresh", "w") else { throw BenchError("fopen") }
+    fputs("\(nanoseconds)", file)
+    fclose(file)
 }
 
 /// Nanoseconds a call, and how many times the same on `memory:` that is: batches on both take turns,
@@ -84,21 +90,28 @@ private func join(
     run.work { try loop(gate, $0) }
 }
 
-/// Milliseconds of opening a limiter on a file of 100,000 bucket keys, with the document that it
-/// has: again and again in one process, and for the first time in a process. Medians.
-private func openings(_ row: String, _ seconds: Double) throws -> [(String, Double)] {
+/// Milliseconds of opening a limiter on a file of 100,000 keys, with the document that it has: again
+/// and again in one process, and for the first time in a process. Medians.
+///
+/// - Parameter limits: of the policy; each project has a key of each.
+private func openings(
+    _ row: String, _ policy: String, _ seconds: Double, limits: Int,
+    _ loop: (Gate, Int) throws -> Void
+) throws -> [(String, Double)] {
     try inDirectory { directory in
         let store = store(in: directory)
         do {
-            let (limiter, _) = try openGate(Policies.bucket, store: store)
+            let (limiter, _) = try openGate(policy, store: store)
             defer { limiter.close() }
-            for index in 0..<100_000 {
-                try Loops.charge(try limiter.gate(["project": keyValue(index)]), 1)
+            for index in 0..<100_000 / limits {
+                try loop(try limiter.gate(["project": keyValue(index)]), 1)
             }
         }
         var again: [Double] = []
         let end = monotonicNanoseconds() + UInt64(seconds * 1e9)
-        repeat { again.append(try openingNanoseconds(store)) } while monotonicNanoseconds() < end
+        repeat {
+            again.append(try openingNanoseconds(policy, store))
+        } while monotonicNanoseconds() < end
         let fresh = try (0..<9).map { _ in
             try finish(try startWorker(row, directory))
             return try number(in: "\(directory)/fresh")
@@ -108,11 +121,11 @@ private func openings(_ row: String, _ seconds: Double) throws -> [(String, Doub
 }
 
 /// Closing is not counted.
-private func openingNanoseconds(_ store: String) throws -> Double {
+private func openingNanoseconds(_ policy: String, _ store: String) throws -> Double {
     var options = Limiter.Options()
     options.store = store
     let start = monotonicNanoseconds()
-    let limiter = try Limiter(policyJSON: Policies.bucket, options: options)
+    let limiter = try Limiter(policyJSON: policy, options: options)
     let end = monotonicNanoseconds()
     limiter.close()
     return Double(end - start)

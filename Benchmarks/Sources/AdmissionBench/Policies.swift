@@ -28,6 +28,17 @@ enum Policies {
     static let fourSpent = fourLimits(requestsPerMinute: 1, parallel: 8)
     static let fourHeld = fourLimits(requestsPerMinute: 1_000_000_000_000, parallel: 1)
 
+    /// A limit of every kind.
+    static let everyKind = document(
+        "\"per\": [\"project\"], ",
+        """
+        {"name": "pace", "count": "requests", "rate": "1000000000/s", "burst": 1000000000},
+        {"name": "rpm", "count": "requests", "limit": 1000000000000, "window": "1m"},
+        {"name": "rpd", "count": "requests", "limit": 1000000000000, "window": "day",
+         "zone": "America/Los_Angeles"},
+        {"name": "parallel", "count": "concurrency", "limit": 8, "lease": "30s"}
+        """)
+
     static func fourLimits(requestsPerMinute: Int, parallel: Int) -> String {
         document(
             "\"match\": {\"model\": \"gemini-2.5-flash\"}, \"per\": [\"project\"], ",
