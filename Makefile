@@ -3,12 +3,12 @@
 #
 #   make demo      the main job: a policy replayed on a real trace, then enforced from Swift, C and Python,
 #                  and by three processes that share one file
-#   make test      every test; SUITES="swift c" runs only those
+#   make test      the gate: every suite that fits into ten minutes; SUITES="swift c" runs only those
 #   make library   build/lib/libadmission.so
 #   make install   PREFIX=/usr/local DESTDIR=
 #   make wheel     build/wheel/*.whl, with the library inside
 #   make bench     the benchmarks
-#   make soak      the tests that take minutes
+#   make soak      every suite, in its long form: minutes to hours
 #   make format    and format-check
 #   make clean
 
@@ -49,4 +49,4 @@ format-check:
 	@scripts/format --check
 
 clean:
-	rm -rf build .build .build-* CLI/.build Benchmarks/.build Examples/swift/.build
+	rm -rf build .build .build-* CLI/.build Benchmarks/.build Examples/swift/.build Tests/crashes/.build
