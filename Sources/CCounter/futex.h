@@ -7,19 +7,22 @@
 #include <time.h>
 #include <unistd.h>
 
-/* FUTEX_WAIT and FUTEX_WAKE of this process alone. */
-#define ADMISSION_FUTEX_WAIT_PRIVATE (0 | 128)
+/* Private to the process; the deadline of the bitset form is absolute, by CLOCK_MONOTONIC. */
 #define ADMISSION_FUTEX_WAKE_PRIVATE (1 | 128)
+#define ADMISSION_FUTEX_WAIT_BITSET_PRIVATE (9 | 128)
 
-/* Sleeps while the word holds `seen`, so many nanoseconds of the monotonic clock at most; it may wake
- * for no reason. */
-static inline void admission_sleep(const void *word, uint32_t seen, int64_t nanoseconds) {
-    struct timespec time = {(time_t)(nanoseconds / 1000000000), (long)(nanoseconds % 1000000000)};
-    syscall(SYS_futex, word, ADMISSION_FUTEX_WAIT_PRIVATE, seen, &time, (void *)0, 0);
+/* Sleeps while *word is `expected`, until it is woken or `deadline_ns` of CLOCK_MONOTONIC. It may
+ * return at any time: look at the word again. */
+static inline void admission_futex_wait(uint32_t *word, uint32_t expected, int64_t deadline_ns) {
+    struct timespec deadline = {
+        .tv_sec = (time_t)(deadline_ns / 1000000000), .tv_nsec = (long)(deadline_ns % 1000000000)};
+    syscall(
+        SYS_futex, word, ADMISSION_FUTEX_WAIT_BITSET_PRIVATE, expected, &deadline, (void *)0,
+        0xffffffffu);
 }
 
-/* Wakes one that sleeps on the word. */
-static inline void admission_wake(const void *word) {
+/* Wakes one thread that sleeps on the word. */
+static inline void admission_futex_wake(uint32_t *word) {
     syscall(SYS_futex, word, ADMISSION_FUTEX_WAKE_PRIVATE, 1, (void *)0, (void *)0, 0);
 }
 

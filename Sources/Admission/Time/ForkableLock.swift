@@ -66,6 +66,11 @@ package enum LockRank: Int, Sendable {
     case plans
     /// Interned names.
     case names
+    /// What a process remembers of a store in Redis.
+    case redisStore
+    case redisMemory
+    /// Who waits for which reply on a connection to Redis.
+    case redis
     /// What a process knows of a segment's owners.
     case owners
 }

@@ -23,13 +23,18 @@ struct WakeWord: @unchecked Sendable {
     ///
     /// - Parameter nanoseconds: of the monotonic clock, 0 or more.
     func sleep(while seen: UInt32, nanoseconds: Int64) {
-        admission_sleep(address, seen, nanoseconds)
+        let deadline = KernelClock.monotonicNanoseconds().addingSaturated(nanoseconds)
+        admission_futex_wait(word, seen, deadline)
     }
 
     /// Changes the word and wakes one that sleeps on it.
     func wake() {
         // Release: pairs with the load in front of the sleeper's look.
         address.pointee.wrappingAdd(1, ordering: .releasing)
-        admission_wake(address)
+        admission_futex_wake(word)
+    }
+
+    private var word: UnsafeMutablePointer<UInt32> {
+        UnsafeMutableRawPointer(address).assumingMemoryBound(to: UInt32.self)
     }
 }
