@@ -236,10 +236,13 @@ typedef int32_t admission_status;
 #define ADMISSION_REASON_EXHAUSTED 3      /* the bucket or window has not enough left */
 #define ADMISSION_REASON_DEBT 4           /* settled usage is above the limit */
 #define ADMISSION_REASON_BOUNDARY_GUARD 5 /* too soon after a calendar boundary */
+#define ADMISSION_REASON_STORE_UNAVAILABLE 6 /* no answer from the store, and on_outage is reject */
 
 /* admission_decision.store_mode: how the decision was made. */
 #define ADMISSION_STORE_MEMORY 1 /* in this process' shared mapping */
 #define ADMISSION_STORE_FILE 2   /* in a file that the processes of the host share */
+#define ADMISSION_STORE_REDIS 3  /* in a Redis or Valkey server */
+#define ADMISSION_STORE_OUTAGE 4 /* without the store, which gave no answer: as on_outage says */
 
 /* admission_options.clock. */
 #define ADMISSION_CLOCK_SYSTEM 0
@@ -465,6 +468,10 @@ admission_status admission_limiter_reclaim(admission_limiter *limiter, size_t *r
  *   damaged_window        a stored calendar window lay ahead of time; it counts as full
  *   heartbeat_failed      the system refuses the thread that renews leases, which run out therefore; it
  *                         is tried again with each lease and once a second
+ *   store_lost            the server behind the store gives no answer: decisions follow on_outage
+ *   store_back            it answers again
+ *   state_lost            the server has lost counters: what follows is on_loss
+ *   store_unsafe          the server is set up so that it may lose counters
  *   store_replaced        the store's file was deleted or replaced: see ADMISSION_E_STORE_REPLACED
  *   file_system_unproven  the store lies on a file system that nobody has tried
  *   closed                the limiter was closed

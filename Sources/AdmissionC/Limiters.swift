@@ -4,6 +4,10 @@
 import Admission
 import CAdmission
 
+#if Redis
+    import AdmissionRedis
+#endif
+
 @_cdecl("admission_limiter_open") @implementation
 public func admission_limiter_open(
     _ options: UnsafePointer<admission_options>!,
@@ -167,6 +171,9 @@ private func openLimiter(_ options: admission_options) throws -> Limiter {
 
 private func settings(_ options: admission_options) throws(Refusal) -> Limiter.Options {
     var settings = Limiter.Options()
+    #if Redis
+        settings.openers = [.redis]
+    #endif
     if let url = options.store_url {
         settings.store = try text(
             url, upTo: 4096, tooLong: ADMISSION_E_UNSUPPORTED_STORE, "store_url")

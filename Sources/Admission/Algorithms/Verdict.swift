@@ -14,6 +14,8 @@ package struct Verdict: Sendable, Hashable {
         case debt = 4
         /// The guard time behind a calendar boundary has not passed.
         case boundaryGuard = 5
+        /// The store could not be reached, and nothing may go without it.
+        case storeUnavailable = 6
     }
 
     /// `.none`: the charge fits.

@@ -53,7 +53,10 @@ public struct Binding: @unchecked Sendable {
     /// The policy's name; nil where no policy applies.
     public var policyName: String? { policyAddress.map { String(cString: $0) } }
     /// The limit's name; nil where no policy applies.
-    public var limitName: String? { limitAddress.map { String(cString: $0) } }
+    public var limitName: String? {
+        // An empty one carries the store's mode alone.
+        limitAddress.flatMap { $0.pointee == 0 ? nil : String(cString: $0) }
+    }
 
     @inline(__always)
     init(_ record: borrowing DecisionRecord) {
@@ -114,6 +117,8 @@ public struct RejectionReason: Sendable, Hashable, CustomStringConvertible {
     public static let debt = RejectionReason(rawValue: 4)
     /// The guard time behind a calendar boundary has not passed.
     public static let boundaryGuard = RejectionReason(rawValue: 5)
+    /// The store could not be reached, and the document's `on_outage` lets nothing go without it.
+    public static let storeUnavailable = RejectionReason(rawValue: 6)
 
     /// The name, as C and Python spell it.
     public var name: String {
@@ -123,6 +128,7 @@ public struct RejectionReason: Sendable, Hashable, CustomStringConvertible {
         case .exhausted: "exhausted"
         case .debt: "debt"
         case .boundaryGuard: "boundary_guard"
+        case .storeUnavailable: "store_unavailable"
         default: "reason \(rawValue)"
         }
     }

@@ -28,11 +28,19 @@ public struct Event: Sendable, Hashable {
         /// The system refuses the thread that renews leases: they run out. It is tried again with each
         /// lease and once a second.
         case heartbeatFailed = "heartbeat_failed"
+        /// The store behind a connection does not answer; decisions follow `on_outage`.
+        case storeLost = "store_lost"
+        /// After `storeLost`: it answers again.
+        case storeBack = "store_back"
+        /// The store has lost counters; what follows is `on_loss`.
+        case stateLost = "state_lost"
+        /// The store's configuration puts counters at risk.
+        case storeUnsafe = "store_unsafe"
 
         /// The number under which processes tell each other; never reused. 0: nobody else's matter.
         package var code: UInt8 {
             switch self {
-            case .closed, .loadedElsewhere: 0
+            case .closed, .loadedElsewhere, .storeLost, .storeBack, .stateLost, .storeUnsafe: 0
             case .loaded: 1
             case .reloadRefused: 2
             case .damagedWindow: 3
@@ -208,6 +216,7 @@ extension LimiterCore {
 
     func events(after sequence: UInt64) -> [Event] {
         beatIfDue()
+        reportRemoteNotes()
         guard checkFile() else {
             return state.withLock { state in
                 state.events.merge(nil)

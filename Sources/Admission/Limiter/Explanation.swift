@@ -99,6 +99,9 @@ extension GateStorage {
         var stale: ChargePlanReference?
         for _ in 0..<1_000 {
             let plan = try currentPlan(replacing: stale)
+            if plan.head.pointee.isRemote {
+                return explanation(try core.viewsRemotely(plan, cost))
+            }
             let views = cost.extra.withUnsafeBufferPointer { extra in
                 plan.views(
                     CostAmounts(

@@ -54,7 +54,7 @@ public struct Gate: @unchecked Sendable {
     @usableFromInline
     @inline(never)
     func acquireMany(_ cost: borrowing Cost) throws(LimiterError) -> Decision {
-        if _fastPath(cost.extra.isEmpty && isInForce) {
+        if _fastPath(cost.extra.isEmpty && isInForceHere) {
             let attempt = first.acquire(CostAmounts(withoutExtra: cost))
             if _fastPath(attempt.isAdmitted) {
                 return .admitted(
@@ -112,7 +112,7 @@ public struct Gate: @unchecked Sendable {
     @usableFromInline
     @inline(never)
     func chargeMany(_ cost: borrowing Cost) throws(LimiterError) -> ChargeDecision {
-        if _fastPath(cost.extra.isEmpty && isInForce) {
+        if _fastPath(cost.extra.isEmpty && isInForceHere) {
             let attempt = first.charge(CostAmounts(withoutExtra: cost))
             if _fastPath(attempt.isAdmitted) {
                 return .admitted(Binding(attempt.result, of: first))
@@ -143,6 +143,10 @@ public struct Gate: @unchecked Sendable {
 
     @inline(__always)
     private var isInForce: Bool { first.isInForce }
+
+    /// The same, and the counters are this process's to change.
+    @inline(__always)
+    private var isInForceHere: Bool { isInForce && !first.head.pointee.isRemote }
 
     @inline(__always)
     private func decide(

@@ -121,7 +121,10 @@ extension ChargePlanReference {
         case .concurrency:
             record.pointee.retryAfterNanoseconds = -2
             record.pointee.predictedStartUnixNanoseconds = -2
-        case .none, .exhausted, .debt, .boundaryGuard:
+        case .storeUnavailable where result.retryAfterNanoseconds < 0:
+            record.pointee.retryAfterNanoseconds = -2
+            record.pointee.predictedStartUnixNanoseconds = -2
+        case .none, .exhausted, .debt, .boundaryGuard, .storeUnavailable:
             record.pointee.retryAfterNanoseconds = result.retryAfterNanoseconds
             record.pointee.predictedStartUnixNanoseconds =
                 wall.addingSaturated(result.retryAfterNanoseconds)
@@ -223,6 +226,9 @@ extension ChargePlanReference {
         _ cost: borrowing CostAmounts, takesPermit: Bool,
         into record: UnsafeMutablePointer<DecisionRecord>
     ) -> Int32 {
+        if _slowPath(head.pointee.isRemote) {
+            return decideRemotely(cost, takesPermit: takesPermit, into: record)
+        }
         let attempt = takesPermit ? acquire(cost) : charge(cost)
         if _fastPath(attempt.status == 0) {
             fill(record, attempt.result)

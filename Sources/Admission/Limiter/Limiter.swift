@@ -44,17 +44,21 @@ public final class Limiter: Sendable {
         public var keyCapacity: Int
         /// Who renews leases.
         public var heartbeat: Heartbeat
+        /// Openers of stores that this module does not know: `[.redis]` of `AdmissionRedis`.
+        public var openers: [StoreOpener]
 
         /// Options with the defaults above; they are checked when the limiter is opened.
         public init(
             store: String? = nil, clock: LimiterClock = .system, permitCapacity: Int = 65_536,
-            keyCapacity: Int = 1_048_576, heartbeat: Heartbeat = .automatic
+            keyCapacity: Int = 1_048_576, heartbeat: Heartbeat = .automatic,
+            openers: [StoreOpener] = []
         ) {
             self.store = store
             self.clock = clock
             self.permitCapacity = permitCapacity
             self.keyCapacity = keyCapacity
             self.heartbeat = heartbeat
+            self.openers = openers
         }
     }
 

@@ -34,6 +34,7 @@ extension LimiterCore {
         store.segment.reclaimDead(now: now, ifUnseenFor: interval)
         reportDeaths()
         noticeLoads()
+        beatRemotely()
         store.stampTimes()
     }
 
@@ -79,7 +80,7 @@ extension LimiterCore {
 
     /// Whether the heartbeat's thread runs from the opening on, not only from the first lease.
     var beatsFromOpening: Bool {
-        store.mode == .file || policyFile.withLock { $0 != nil }
+        store.mode == .file || remote != nil || policyFile.withLock { $0 != nil }
     }
 
     /// Sees whether the store's path still names its file, whole: of one that was cut, pages are gone,

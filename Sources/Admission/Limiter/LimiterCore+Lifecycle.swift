@@ -29,6 +29,7 @@ extension LimiterCore {
             // The store raises the version when the parameters change; gates that resolve between
             // that and the new document are made stale here.
             let table = PolicyTable(document)
+            try loadRemotely(document, table)
             let limits = try store.load(table.scopes, hash: document.hash)
             state.withLock { state in
                 state.loaded = Loaded(table: table, limits: limits)
@@ -93,6 +94,13 @@ extension LimiterCore {
             if options.heartbeat == .automatic { renewAll(now: now, until: end) }
             // Another process may have moved the clock meanwhile: leases are then renewed from there.
             guard manual.steady.swap(seen, UInt64(end)) else { continue }
+            if let remote {
+                do throws(StoreError) {
+                    try remote.advance(nanoseconds)
+                } catch {
+                    throw LimiterError(error)
+                }
+            }
             return beatWithoutThread(now: end)
         }
     }
@@ -102,6 +110,13 @@ extension LimiterCore {
         guard let manual else { throw Self.notManual("set_time") }
         try requireFile()
         let now = Int64(bitPattern: manual.steady.load())
+        if let remote {
+            do throws(StoreError) {
+                try remote.setTime(unixNanoseconds)
+            } catch {
+                throw LimiterError(error)
+            }
+        }
         manual.offset.store(UInt64(bitPattern: unixNanoseconds &- now))
     }
 

@@ -11,6 +11,9 @@ extension LimiterCore {
         var status: Int32 = 0
         guard let slot = begin(id, &status) else { return status }
         let plan = ChargePlanReference(slot.body.pointee.plan.unsafelyUnwrapped)
+        if _slowPath(plan.head.pointee.isRemote) {
+            return endRemotely(slot, plan, settlement(plan, slot, usage))
+        }
         status = releaseLeases(plan, slot.charges)
         if !usage.isAsCharged { settle(plan, slot, usage) }
         slot.release()
@@ -30,6 +33,7 @@ extension LimiterCore {
         body.pointee.requests = body.pointee.requests.addingSaturated(requests)
         body.pointee.inputTokens = body.pointee.inputTokens.addingSaturated(input)
         body.pointee.outputTokens = body.pointee.outputTokens.addingSaturated(output)
+        var entries: [RemoteEntry] = []
         for index in 0..<plan.stepCount {
             let step = plan.step(index)
             let amount: Int64
@@ -41,8 +45,14 @@ extension LimiterCore {
             case 4: continue
             default: amount = max(0, usage.extraAmount(step.pointee.countIndex))
             }
-            if amount > 0 { book(amount, plan, index, &slot.charges[index]) }
+            guard amount > 0 else { continue }
+            if plan.head.pointee.isRemote {
+                entries.append(RemoteEntry(limit: index, amount: amount, place: 0))
+            } else {
+                book(amount, plan, index, &slot.charges[index])
+            }
         }
+        if plan.head.pointee.isRemote { return addRemotely(slot, plan, entries) }
         if plan.head.pointee.hasConcurrency, !leasesLive(plan, slot.charges) {
             status = LimiterError.Code.leaseExpired.status
         }
@@ -55,6 +65,14 @@ extension LimiterCore {
         var status: Int32 = 0
         guard let slot = begin(id, &status) else { return status }
         let plan = ChargePlanReference(slot.body.pointee.plan.unsafelyUnwrapped)
+        if plan.head.pointee.isRemote {
+            var entries: [RemoteEntry] = []
+            for index in 0..<plan.stepCount where plan.step(index).pointee.kind != .concurrency {
+                let charge = slot.charges[index]
+                entries += Self.refunds(charge.total, index, charge)
+            }
+            return endRemotely(slot, plan, entries)
+        }
         status = releaseLeases(plan, slot.charges)
         for index in 0..<plan.stepCount where plan.step(index).pointee.kind != .concurrency {
             giveBack(slot.charges[index].total, plan.step(index), slot.charges[index])
@@ -68,6 +86,7 @@ extension LimiterCore {
         var status: Int32 = 0
         guard let slot = begin(id, &status) else { return status }
         let plan = ChargePlanReference(slot.body.pointee.plan.unsafelyUnwrapped)
+        if plan.head.pointee.isRemote { return endRemotely(slot, plan, []) }
         status = releaseLeases(plan, slot.charges)
         slot.release()
         return status
@@ -80,6 +99,13 @@ extension LimiterCore {
         var status: Int32 = 0
         guard let slot = begin(id, &status) else { return status }
         let now = store.clock.now()
+        if let remote {
+            let renewal = renewal(of: slot, now: now)
+            slot.endAdding()
+            guard let renewal else { return 0 }
+            return remote.renew([renewal]).first == false
+                ? LimiterError.Code.leaseExpired.status : 0
+        }
         if !renewLeases(of: slot, now: now, until: now) {
             status = LimiterError.Code.leaseExpired.status
         }
@@ -162,31 +188,57 @@ extension LimiterCore {
     private func settle(
         _ plan: ChargePlanReference, _ slot: PermitSlot, _ usage: borrowing UsageAmounts
     ) {
-        let body = slot.body
         for index in 0..<plan.stepCount {
-            let step = plan.step(index)
-            let charge = slot.charges[index]
-            let used: Int64
-            switch step.pointee.countIndex {
-            case 0: used = usage.requests
-            case 1: used = usage.inputTokens
-            case 2: used = usage.outputTokens
-            case 3:
-                // One count given and one left out: the other one is as charged.
-                let (given, produced) = (usage.inputTokens, usage.outputTokens)
-                let input = given < 0 ? body.pointee.inputTokens : given
-                let output = produced < 0 ? body.pointee.outputTokens : produced
-                used = (given & produced) == -1 ? -1 : input.addingSaturated(output)
-            case 4: continue
-            default: used = usage.extraAmount(step.pointee.countIndex)
-            }
-            guard used >= 0, used != charge.total else { continue }
-            if used > charge.total {
-                book(used - charge.total, plan, index, &slot.charges[index])
-            } else if usage.isExact {
-                giveBack(charge.total - used, step, charge)
+            let difference = difference(plan.step(index), index, slot, usage)
+            if difference > 0 {
+                book(difference, plan, index, &slot.charges[index])
+            } else if difference < 0 {
+                giveBack(-difference, plan.step(index), slot.charges[index])
             }
         }
+    }
+
+    /// The same as entries for a remote store.
+    private func settlement(
+        _ plan: ChargePlanReference, _ slot: PermitSlot, _ usage: borrowing UsageAmounts
+    ) -> [RemoteEntry] {
+        var entries: [RemoteEntry] = []
+        if usage.isAsCharged { return entries }
+        for index in 0..<plan.stepCount {
+            let difference = difference(plan.step(index), index, slot, usage)
+            if difference > 0 {
+                entries.append(RemoteEntry(limit: index, amount: difference, place: 0))
+            } else if difference < 0 {
+                entries += Self.refunds(-difference, index, slot.charges[index])
+            }
+        }
+        return entries
+    }
+
+    /// What a usage makes of a charge: units above 0 are to be booked, below 0 given back.
+    @inline(__always)
+    private func difference(
+        _ step: UnsafeMutablePointer<ChargeStep>, _ index: Int, _ slot: PermitSlot,
+        _ usage: borrowing UsageAmounts
+    ) -> Int64 {
+        let total = slot.charges[index].total
+        let used: Int64
+        switch step.pointee.countIndex {
+        case 0: used = usage.requests
+        case 1: used = usage.inputTokens
+        case 2: used = usage.outputTokens
+        case 3:
+            // One count given and one left out: the other one is as charged.
+            let (given, produced) = (usage.inputTokens, usage.outputTokens)
+            let input = given < 0 ? slot.body.pointee.inputTokens : given
+            let output = produced < 0 ? slot.body.pointee.outputTokens : produced
+            used = (given & produced) == -1 ? -1 : input.addingSaturated(output)
+        case 4: return 0
+        default: used = usage.extraAmount(step.pointee.countIndex)
+        }
+        guard used >= 0 else { return 0 }
+        if used < total { return usage.isExact ? used - total : 0 }
+        return used - total
     }
 
     /// Gives units back: first to where the newest addition went, then to where the charge went.
@@ -207,13 +259,7 @@ extension LimiterCore {
         let clock = store.clock
         guard let place = step.exceed(amount, clock: clock) ?? exceedAnew(amount, plan, index)
         else { return }
-        if charge.laterAmount > 0 && charge.laterPlace == place {
-            charge.laterAmount = charge.laterAmount.addingSaturated(amount)
-        } else {
-            charge.laterAmount = amount
-            charge.laterPlace = place
-        }
-        charge.total = charge.total.addingSaturated(amount)
+        charge.note(amount, at: place)
     }
 
     /// Books on a key that was reclaimed since the charge: it is found or made again.
@@ -230,6 +276,7 @@ extension LimiterCore {
     ///   - now: the instant at which a lease must still live.
     ///   - until: the instant from which the renewed lease runs.
     func renewAll(now: Int64, until: Int64) {
+        if let remote { return renewAllRemotely(remote, now: now) }
         let identity = ProcessIdentity.current()
         state.withLock { _ in
             hot.pointee.permits.forEachOpen { slot, word in

@@ -8,6 +8,8 @@ import Synchronization
 package final class LimiterCore: @unchecked Sendable {
     // Unchecked: `hot` and the manual clock's words are addresses of atomics and constants.
     let store: SegmentStore
+    /// The store that holds the counters where `store` does not.
+    let remote: (any RemoteStore)?
     let hot: UnsafeMutablePointer<HotCore>
     let options: Limiter.Options
     /// Steady time and wall offset of a manual clock.
@@ -60,12 +62,15 @@ package final class LimiterCore: @unchecked Sendable {
         self.options = options
         let url = try Self.storeURL(options)
         do throws(StoreError) {
-            let segment = try Self.segment(url, options, system)
+            let table = PolicyTable(document)
+            remote = try Self.remote(url, options, document)
+            _ = try remote?.load(table.scopes, document: RemoteDocument(document))
+            let segment = try Self.segment(remote == nil ? url : "memory:", options, system)
             segment.watch.system = system
             let clock: StoreClock
             (clock, manual) = Self.clock(of: segment)
-            store = SegmentStore(segment: segment, clock: clock, url: url)
-            let table = PolicyTable(document)
+            store = SegmentStore(
+                segment: segment, clock: clock, url: remote?.url ?? url, mode: remote?.mode)
             let seen = segment.events.newest
             let limits = try store.load(table.scopes, hash: document.hash)
             state = ForkableLock(
@@ -118,6 +123,20 @@ package final class LimiterCore: @unchecked Sendable {
             word.freeOwned()
         }
         hot.deallocate()
+    }
+
+    /// The store of a URL that an opener serves.
+    private static func remote(
+        _ url: String, _ options: Limiter.Options, _ document: PolicyDocument
+    ) throws(StoreError) -> (any RemoteStore)? {
+        guard case .other = try StoreURL(url) else { return nil }
+        let scheme = url.prefix { $0 != ":" }
+        guard let opener = options.openers.first(where: { $0.schemes.contains(String(scheme)) })
+        else { return nil }
+        var start: Int64?
+        if case .manual(let startUnixNanoseconds) = options.clock { start = startUnixNanoseconds }
+        return try opener.open(
+            RemoteRequest(url: url, settings: RemoteSettings(document.store), manualStart: start))
     }
 
     private static func segment(
@@ -210,6 +229,11 @@ extension LimiterCore {
                 core: UnsafeMutableRawPointer(hot), keeping: isFirst ? attributes : [])
         } catch {
             throw LimiterError(error)
+        }
+        if let remote {
+            plan.keep(remote.plan(plan.remoteLimits))
+            if plan.head.pointee.hasConcurrency { noteLeases(plan) }
+            return plan
         }
         guard plan.head.pointee.hasConcurrency else { return plan }
         do throws(StoreError) {

@@ -59,7 +59,8 @@ public struct LimiterError: Error, Sendable, CustomStringConvertible {
         public static let outOfMemory = Code(502, "out_of_memory")
         /// A store URL that this version does not know.
         public static let unsupportedStore = Code(600, "unsupported_store")
-        /// The store's file could not be opened, made or extended; the message tells why.
+        /// The store's file could not be opened, made or extended, or its server gave no answer; the message
+        /// tells why.
         public static let storeUnavailable = Code(601, "store_unavailable")
         /// The store's file is not one of this library's.
         public static let storeForeign = Code(602, "store_foreign")
@@ -178,6 +179,10 @@ extension LimiterError {
                 .storeReplaced, "\(path) was deleted or replaced; open the limiter anew")
         case .ownerTableFull(let owners):
             self.init(.ownerTableFull, "\(owners) processes use the store, as many as fit")
+        case .refused(let url, let isFull, let reason):
+            self.init(isFull ? .storeFull : .storeUnavailable, "\(url): \(reason)")
+        case .denied(let url, let reason):
+            self.init(.storeNotPermitted, "\(url): \(reason)")
         case .invalidURL(let url, let reason):
             self.init(.unsupportedStore, "store \"\(url)\": \(reason)")
         case .outOfMemory, .keyTableFull, .arenaFull:

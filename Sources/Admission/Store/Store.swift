@@ -27,6 +27,10 @@ public enum StoreMode: Int32, Sendable {
     case memory = 1
     /// By the counters in a file that the processes of this host share.
     case file = 2
+    /// By the counters in Redis or Valkey.
+    case redis = 3
+    /// Without the store, which could not be reached: as the document's `on_outage` says.
+    case outage = 4
 }
 
 /// A document's limits as a store holds them: for each scope, for each limit.

@@ -28,6 +28,10 @@ package enum StoreError: Error, Sendable, Hashable {
     case replaced(path: String)
     /// As many processes hold leases as the segment has room for.
     case ownerTableFull(owners: Int)
+    /// A server did not do what was asked: in its words, or why it was not reached.
+    case refused(url: String, isFull: Bool, reason: String)
+    /// A server does not let this user in, or not so far.
+    case denied(url: String, reason: String)
     /// A store URL that cannot be understood: what is wrong with it.
     case invalidURL(url: String, reason: String)
 }

@@ -61,7 +61,7 @@ struct LawRun {
         limiter = try Limiter(
             policy: document,
             options: Limiter.Options(
-                store: url, clock: .manual(startUnixNanoseconds: start),
+                anyStore: url, clock: .manual(startUnixNanoseconds: start),
                 permitCapacity: 256, keyCapacity: 1_024,
                 heartbeat: isManualHeartbeat ? .manual : .automatic))
         oracle = PlainLimiter(document, wall: start)

@@ -7,7 +7,7 @@ import Testing
 @Suite struct LawTests {
     @Test(
         "a limiter decides, settles and explains as a plain log of every charge would",
-        arguments: TestStore.allCases)
+        arguments: [TestStore.memory, .file])
     func plainLog(_ store: TestStore) throws {
         let operations = TestLength.isSoak ? 1_000_000 : 12_000
         let each = 600

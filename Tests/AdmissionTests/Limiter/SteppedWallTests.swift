@@ -31,7 +31,7 @@ import Testing
 
     @Test(
         "a step of the wall clock is followed within a second, and one back reopens no window",
-        arguments: TestStore.allCases)
+        arguments: [TestStore.memory, .file])
     func step(_ store: TestStore) throws {
         let (url, directory) = try store.fresh()
         // In a child: the other tests keep their time.

@@ -77,7 +77,7 @@ struct ScenarioLaw {
         guard wait > 0 else { throw run.failure(place) }
         if bound.window > 0 {
             let least = (run.logs["law"] ?? []).wait(
-                from: outcome.binding.decidedAt.nanoseconds, for: cost.requests,
+                from: outcome.binding.decidedAt.nanoseconds / run.scale, for: cost.requests,
                 limit: bound.capacity, window: bound.window)
             let slack = 61 * ((bound.window + 59) / 60) - bound.window
             guard least <= wait, wait <= least + slack else {
@@ -90,7 +90,7 @@ struct ScenarioLaw {
         guard !again.isAdmitted, again.retryAfterNanoseconds == wait - x else {
             throw run.failure("\(place), after \(x) it was \(again.retryAfterNanoseconds)")
         }
-        try run.advance(wait - 1 - x)
+        try run.advance(wait - run.tick - x)
         try run.edge("law", cost)
         admitted += 1
     }

@@ -35,10 +35,11 @@ struct ScenarioOutcome {
         self.binding = binding
     }
 
-    init(rejected rejection: Rejection) {
+    /// - Parameter scale: how long a nanosecond of the case is.
+    init(rejected rejection: Rejection, scale: Int64) {
         let unknown: Int64 = rejection.isNever ? -1 : -2
         isAdmitted = false
-        retryAfterNanoseconds = rejection.retryAfterNanoseconds ?? unknown
+        retryAfterNanoseconds = rejection.retryAfterNanoseconds.map { $0 / scale } ?? unknown
         reason = rejection.reason.name
         startUnixNanoseconds = rejection.predictedStart?.unixNanoseconds ?? unknown
         binding = rejection.binding

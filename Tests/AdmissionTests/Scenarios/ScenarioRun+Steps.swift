@@ -20,7 +20,7 @@ extension ScenarioRun {
             try expect(["reclaimed": .number(Int64(reclaimed)), "keys": keys()], right)
         case "keys": try expect(["keys": keys()], right)
         case "reload":
-            try limiter.reload(policyJSON: ScenarioText.document(rest))
+            try limiter.reload(policyJSON: scaled(ScenarioText.document(rest)))
             try same("loaded", right)
         case "refused": try refused(rest, right)
         case "run": try run(words, right)
@@ -47,7 +47,7 @@ extension ScenarioRun {
     private func after(_ text: String, _ right: [String]) throws {
         guard !right.isEmpty else { return try advance(ScenarioText.number(text)) }
         do {
-            try limiter.advance(nanoseconds: ScenarioText.number(text))
+            try limiter.advance(nanoseconds: ScenarioText.number(text) * scale)
         } catch let error as LimiterError {
             try same("status=\(error.code.status)", right)
         }
@@ -108,6 +108,8 @@ extension ScenarioRun {
             ("binds", "binds"),
         ] {
             switch limit[name] {
+            case let number as NSNumber where name.hasSuffix("_ns") && key != "reset":
+                values[key] = .number(number.int64Value / scale)
             case let number as NSNumber: values[key] = .number(number.int64Value)
             case let text as String: values[key] = .text(text)
             default: values[key] = ScenarioValue.none

@@ -56,6 +56,14 @@ struct ScenarioCase: Sendable, CustomTestStringConvertible {
 
     var testDescription: String { "\(id) \(title)" }
 
+    /// Whether it means the same a thousand times slower: boundaries of the calendar stay where they
+    /// are, and a window above an hour has other cells.
+    var isScalable: Bool {
+        !openings.contains {
+            $0.contains(/"window":"(minute|hour|day|week|month|year|[4-9]s|[0-9]+[mh])"/)
+        }
+    }
+
     init(_ text: String) {
         (id, title) = text.cut(at: " ")
     }

@@ -156,7 +156,7 @@ extension ChargePlanReference {
         guard second.outcome == .rejected else {
             return second.outcome == .admitted ? nil : second
         }
-        note(second)
+        countRejection(second)
         return second
     }
 
@@ -193,7 +193,7 @@ extension ChargePlanReference {
             switch refusal {
             case .exceedsLimit: 2
             case .concurrency: 1
-            case .none, .exhausted, .debt, .boundaryGuard: 0
+            case .none, .exhausted, .debt, .boundaryGuard, .storeUnavailable: 0
             }
         }
         let (new, old) = (rank(verdict.refusal), rank(worst.refusal))
@@ -204,7 +204,7 @@ extension ChargePlanReference {
         return step(index).pointee.documentIndex < step(worst.step).pointee.documentIndex
     }
 
-    private func note(_ result: ChargeResult) {
+    func countRejection(_ result: ChargeResult) {
         let notes = step(result.step).pointee.notes.takeUnretainedValue()
         notes.rejections[Int(result.refusal.rawValue)].value
             .wrappingAdd(1, ordering: .relaxed)
@@ -222,7 +222,7 @@ extension ChargePlanReference {
         result.asked = cost.amount(ofCount: step(index).pointee.countIndex)
         result.refusal = step(index).pointee.kind == .concurrency ? .concurrency : .exhausted
         result.retryAfterNanoseconds = 1
-        note(result)
+        countRejection(result)
         return result
     }
 

@@ -34,12 +34,12 @@ package final class LimitNotes: Sendable {
     ///   - limit: with the numbers of `block`.
     ///   - block: read from the definition, and checked.
     init(
-        definition: Definition, clock: StoreClock, policyName: String, limit: Limit,
+        definition: Definition, clock: StoreClock, mode: StoreMode, policyName: String,
+        limit: Limit,
         attributeNames: [String], block: PublishedBlock, tally: LimitTally
     ) {
         self.definition = definition
         self.clock = clock
-        let mode: StoreMode = definition.segment.isShared ? .file : .memory
         self.policyName = InternedName(policyName, mode: mode)
         limitName = InternedName(limit.name, mode: mode)
         self.limit = limit
@@ -210,6 +210,13 @@ package struct ChargePlan {
         set { flags = flags & ~16 | (newValue ? 16 : 0) }
     }
 
+    /// A plan whose counters are a remote store's: no way but the general one serves it.
+    @inline(__always)
+    package var isRemote: Bool {
+        get { flags & 32 != 0 }
+        set { flags = flags & ~32 | (newValue ? 32 : 0) }
+    }
+
     @inline(__always)
     package var hasConcurrency: Bool {
         get { flags & 2 != 0 }
@@ -230,12 +237,14 @@ package struct ChargePlan {
     package static let maximumSteps = 256
 
     /// Second line of the head: the plan that replaced this one, the newest known one, bytes of the
-    /// plan and where a gate's attributes lie in it, whether every step's first charge was noted.
+    /// plan and where a gate's attributes lie in it, whether every step's first charge was noted,
+    /// what a remote store keeps of the plan.
     static var successorOffset: Int { 64 }
     static var latestOffset: Int { 72 }
     static var bytesOffset: Int { 80 }
     static var attributesOffset: Int { 84 }
     static var allNotedOffset: Int { 88 }
+    static var remoteOffset: Int { 96 }
 }
 
 /// Address of a plan. The gate's storage owns the memory.

@@ -7,7 +7,7 @@ package final class LimitTally: Sendable {
     /// A cost above 0 met it since its load.
     package let wasCharged = Atomic<Bool>(false)
     package let damages = Count()
-    package let rejections = (0..<6).map { _ in Count() }
+    package let rejections = (0..<7).map { _ in Count() }
 
     package final class Count: Sendable {
         package let value = Atomic<UInt64>(0)

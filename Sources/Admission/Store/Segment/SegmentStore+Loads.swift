@@ -98,7 +98,7 @@ extension SegmentStore {
             }
             if let same { return same }
             let notes = LimitNotes(
-                definition: definition, clock: clock, policyName: policy, limit: stored,
+                definition: definition, clock: clock, mode: mode, policyName: policy, limit: stored,
                 attributeNames: attributeNames, block: block, tally: known.tally)
             tables.limits[definition.offset, default: known].notes.append(notes)
             return notes

@@ -57,6 +57,7 @@ extension SegmentStore {
 
     /// Frees the plan alone, not its successors.
     package func free(_ plan: ChargePlanReference) {
+        plan.forgetRemote()
         planMemory.free(plan.address, bytes: plan.bytes)
     }
 

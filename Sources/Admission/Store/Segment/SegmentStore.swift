@@ -31,10 +31,13 @@ package final class SegmentStore: Store {
     let planMemory = PlanMemory()
     let tables = ForkableLock(Tables(), rank: .notes)
 
-    package init(segment: Segment, clock: StoreClock, url: String = "memory:") {
+    /// - Parameter mode: of the store that holds the counters; nil: this one's own.
+    package init(
+        segment: Segment, clock: StoreClock, url: String = "memory:", mode: StoreMode? = nil
+    ) {
         self.segment = segment
         self.url = url
-        mode = segment.isShared ? .file : .memory
+        self.mode = mode ?? (segment.isShared ? .file : .memory)
         self.clock = clock
         assert(UnsafeMutablePointer<ChargeStep>.checkLayout(), "offsets that plans rely on")
         // Makes the table's lock here, where no other lock is held.

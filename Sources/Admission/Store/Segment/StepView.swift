@@ -47,13 +47,14 @@ extension ChargePlanReference {
         }
     }
 
-    private func result(
+    func result(
         of index: Int, _ verdict: Verdict, _ amount: Int64, _ moment: ChargeMoment
     ) -> ChargeResult {
         var result = ChargeResult(
             outcome: verdict.refusal == .none ? .admitted : .rejected, now: moment.now,
             wallOffset: moment.wallOffset)
         result.step = index
+        result.asked = amount
         result.refusal = verdict.refusal
         result.retryAfterNanoseconds = verdict.retryAfterNanoseconds
         result.remaining = max(0, verdict.remaining - (verdict.refusal == .none ? amount : 0))
@@ -61,7 +62,7 @@ extension ChargePlanReference {
     }
 
     /// Whether a decision would rather speak of this step than of the one before.
-    private func isDecisive(
+    func isDecisive(
         _ index: Int, _ verdict: Verdict, _ amount: Int64, against other: ChargeResult?
     ) -> Bool {
         guard let other else { return true }
@@ -76,7 +77,7 @@ extension ChargePlanReference {
     }
 
     /// The attributes in a step's key, from its text.
-    private func attributes(of index: Int, names: [String]) -> [Attribute] {
+    func attributes(of index: Int, names: [String]) -> [Attribute] {
         let text = text(of: index)
         var attributes: [Attribute] = []
         var position = 0

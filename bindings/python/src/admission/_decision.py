@@ -20,7 +20,7 @@ NotSent = Union[type[BaseException], "tuple[type[BaseException], ...]"]
 
 _ADMITTED = 1
 _NEVER = -1
-_STORE_MODES = {1: "memory", 2: "file"}
+_STORE_MODES = {1: "memory", 2: "file", 3: "redis", 4: "outage"}
 
 
 
@@ -68,7 +68,7 @@ class Decision:
     @property
     def reason(self) -> Optional[str]:
         """Why not: ``exceeds_limit``, ``concurrency``, ``exhausted``, ``debt``,
-        ``boundary_guard``, or a later version's; None when admitted."""
+        ``boundary_guard``, ``store_unavailable``, or a later version's; None when admitted."""
         number = self._record.reason
         return c.reason_name(number).decode() if number else None
 

@@ -1,0 +1,132 @@
+import Admission
+
+/// Documents, the clock and the server itself.
+extension RedisStore {
+    private static let loadsKey = Array("admission:{admission}:load".utf8)
+    private static let clockKey = "admission:clock"
+
+    func load(
+        _ scopes: [LimitScope], document: RemoteDocument
+    ) throws(StoreError) -> UInt64 {
+        let (before, found) = try stamps(scopes, hash: document.hash, onlyLooks: false)
+        state.withLock { state in
+            state.settings = document.settings
+            state.shardName = document.shard
+            state.documentHash = document.hash
+            for (identity, row) in found { state.stamps[identity] = row.stamp }
+        }
+        return before
+    }
+
+    func limitsInForce(
+        _ scopes: [LimitScope]
+    ) throws(StoreError) -> (scopes: [LimitScope], hash: UInt64)? {
+        let own = state.withLock { $0.documentHash }
+        var (hash, found) = try stamps(scopes, hash: own, onlyLooks: true)
+        if found.values.contains(where: { $0.stamp == 0 }) {
+            // The server has lost the loads: ours is put in force again.
+            (hash, found) = try stamps(scopes, hash: own, onlyLooks: false)
+            hash = own
+        }
+        let isNew = state.withLock { state in
+            defer { for (identity, row) in found { state.stamps[identity] = row.stamp } }
+            return found.contains { state.stamps[$0.key] != $0.value.stamp }
+        }
+        guard isNew else { return nil }
+        var inForce: [LimitScope] = []
+        for scope in scopes {
+            var limits: [Limit] = []
+            for var limit in scope.limits {
+                let identity = RedisStoreState.identity(
+                    policy: scope.policy, limit, keyNames: scope.keyNames)
+                if let row = found[identity] {
+                    guard let kind = RedisLimit.kind(row.parameters, like: limit.kind) else {
+                        throw .corrupted(
+                            path: url, what: "the parameters of \(scope.policy)/\(limit.name)")
+                    }
+                    limit.kind = kind
+                }
+                limits.append(limit)
+            }
+            inForce.append(
+                LimitScope(policy: scope.policy, limits: limits, keyNames: scope.keyNames))
+        }
+        return (inForce, hash)
+    }
+
+    private struct Row {
+        var stamp: Int64
+        var parameters: [Int64]
+    }
+
+    /// - Returns: the hash of the document in force, before this load if it is one; and what is in
+    ///   force behind it, by limit.
+    private func stamps(
+        _ scopes: [LimitScope], hash: UInt64, onlyLooks: Bool
+    ) throws(StoreError) -> (UInt64, [[UInt8]: Row]) {
+        var identities: [[UInt8]] = []
+        var arguments = [Array(String(hash, radix: 16).utf8), Array((onlyLooks ? "1" : "0").utf8)]
+        for scope in scopes {
+            for limit in scope.limits {
+                let identity = RedisStoreState.identity(
+                    policy: scope.policy, limit, keyNames: scope.keyNames)
+                identities.append(identity)
+                arguments += [identity, RedisWords.pack(RedisLimit.parameters(limit.kind))]
+            }
+        }
+        let command = scripts.load.prepared(
+            keys: [Self.loadsKey], variableCount: arguments.count
+        ).command(arguments)
+        // Looking is done now and then: an outage must not hold that up.
+        let reply = try patientCall(
+            scripts.load, command,
+            until: onlyLooks ? deadline : .after(nanoseconds: Self.patientNanoseconds))
+        guard case .array(let parts) = reply, parts.count == identities.count + 2,
+            case .bytes(let before) = parts[0]
+        else { throw .corrupted(path: url, what: "the reply to a load") }
+        var rows: [[UInt8]: Row] = [:]
+        for (identity, part) in zip(identities, parts.dropFirst(2)) {
+            guard case .bytes(let bytes) = part, let words = RedisWords.unpack(bytes),
+                words.count == 6
+            else { throw .corrupted(path: url, what: "the parameters of a limit") }
+            rows[identity] = Row(stamp: words[0], parameters: Array(words[1...]))
+        }
+        return (UInt64(String(decoding: before, as: UTF8.self), radix: 16) ?? 0, rows)
+    }
+
+    /// A clock that is moved by hand begins where its first limiter says.
+    func makeClock(_ start: Int64) throws(StoreError) {
+        // As in a segment, steady time begins at 0.
+        for (field, instant) in [("steady", 0), ("wall", start)] {
+            _ = try patientCall(RedisCommand("HSETNX", Self.clockKey, field, "\(instant)"))
+        }
+        _ = try patientCall(RedisCommand("EXPIRE", Self.clockKey, "86400"))
+    }
+
+    func advance(_ nanoseconds: Int64) throws(StoreError) {
+        for field in ["steady", "wall"] {
+            _ = try patientCall(RedisCommand("HINCRBY", Self.clockKey, field, "\(nanoseconds)"))
+        }
+    }
+
+    func setTime(_ unixNanoseconds: Int64) throws(StoreError) {
+        _ = try patientCall(RedisCommand("HSET", Self.clockKey, "wall", "\(unixNanoseconds)"))
+    }
+
+    /// Warns of a configuration that loses counters; a user who may not ask is not warned.
+    func lookAtServer() throws(StoreError) {
+        let command = RedisCommand("CONFIG", "GET", "maxmemory-policy")
+        guard
+            let reply = try? pipeline.call(
+                command, until: .after(nanoseconds: Self.patientNanoseconds)),
+            case .array(let parts) = reply, parts.count == 2, let policy = parts[1].text,
+            policy != "noeviction"
+        else { return }
+        state.withLock { state in
+            state.note(
+                .unsafe(
+                    what: "\(url): maxmemory-policy is \(policy): counters may be evicted; "
+                        + "set it to noeviction"))
+        }
+    }
+}

@@ -1,0 +1,181 @@
+import Admission
+
+/// Settling and renewing.
+extension RedisStore {
+    func settle(_ plan: RemotePlan, _ settlement: RemoteSettlement) -> RemoteSettled {
+        let redis = redisPlan(plan)
+        if settlement.freesLeases {
+            leases.withLock { $0.forget(settlement.lease) }
+        }
+        var seen: [Int64] = []
+        var births: [Int64] = []
+        var arguments = [RedisLeases.member(settlement.lease)]
+        for scope in redis.scopes {
+            let (changes, birth) = changes(settlement, scope, redis)
+            let known = scope.memory.known
+            seen.append(known.birth == birth ? known.seen : 0)
+            births.append(birth)
+            arguments += scope.arguments(changes, birth: birth, frees: settlement.freesLeases)
+        }
+        let call = RedisCall(
+            script: scripts.settle, plan: redis, births: births, seen: seen, arguments: arguments)
+        do throws(Fault) {
+            let answer = try answer(call, until: deadline)
+            switch answer.outcome {
+            case .admitted, .admittedAnew, .rejected: return settled(answer, settlement, redis)
+            case .newer, .leaseTaken, .rarePartNeeded: return .unknown
+            }
+        } catch {
+            return .unknown
+        }
+    }
+
+    /// What a settlement does to each step of a scope, and the life that it is about: the newest in
+    /// which anything of it was charged; what was charged in an earlier one is gone.
+    private func changes(
+        _ settlement: RemoteSettlement, _ scope: RedisScope, _ plan: RedisPlan
+    ) -> ([RedisChange], birth: Int64) {
+        let entries = settlement.entries.filter { scope.steps.contains($0.limit) }
+        let current = scope.memory.known.birth
+        let births = entries.filter { $0.amount < 0 }
+            .map { scope.memory.birth(ofLife: $0.place >> 56) }
+        let birth = births.contains(current) ? current : births.last ?? current
+        var changes = [RedisChange](repeating: RedisChange(), count: plan.limits.count)
+        for entry in entries {
+            if entry.amount > 0 {
+                changes[entry.limit].more = changes[entry.limit].more.addingSaturating(entry.amount)
+            } else if scope.memory.birth(ofLife: entry.place >> 56) == birth {
+                let place = Int64(entry.place & 0xff_ffff_ffff_ffff)
+                // One place a call: the newest of them.
+                if changes[entry.limit].back == 0 || changes[entry.limit].place == place {
+                    changes[entry.limit].back += -entry.amount
+                    changes[entry.limit].place = place
+                }
+            }
+        }
+        return (changes, birth)
+    }
+
+    private func settled(
+        _ answer: RedisAnswer, _ settlement: RemoteSettlement, _ plan: RedisPlan
+    ) -> RemoteSettled {
+        let places = places(answer, plan, fields(answer, plan))
+        let lived =
+            settlement.freesLeases
+            ? answer.rest.allSatisfy { $0 == 1 }
+            : settlement.lease == 0
+                || leases.withLock { $0.lives(settlement.lease, at: answer.now) }
+        return .settled(places: settlement.entries.map { places[$0.limit] }, leasesLived: lived)
+    }
+
+    func renew(_ renewals: [RemoteRenewal]) -> [Bool?] {
+        var results = [Bool?](repeating: nil, count: renewals.count)
+        // A call reaches one shard.
+        var shards: [[UInt8]: [Int]] = [:]
+        for (index, renewal) in renewals.enumerated() {
+            shards[redisPlan(renewal.plan).shard.key, default: []].append(index)
+        }
+        let deadline = deadline
+        for indices in shards.values {
+            for start in stride(from: 0, to: indices.count, by: RedisLeases.batch) {
+                let part = indices[start..<min(start + RedisLeases.batch, indices.count)]
+                renew(part.map { ($0, renewals[$0]) }, until: deadline, into: &results)
+            }
+        }
+        return results
+    }
+
+    private func renew(
+        _ renewals: [(index: Int, RemoteRenewal)], until deadline: CallDeadline,
+        into results: inout [Bool?]
+    ) {
+        var keys: [[UInt8]] = []
+        var positions: [[UInt8]: Int64] = [:]
+        var words: [Int64] = []
+        var members: [UInt8] = []
+        var named: [(index: Int, lease: UInt64, step: Int)] = []
+        for (index, renewal) in renewals {
+            let plan = redisPlan(renewal.plan)
+            for set in plan.leaseSets {
+                guard let kept = leases.withLock({ $0.kept(renewal.lease, step: set.step) })
+                else { continue }
+                if positions[set.leases] == nil {
+                    keys += [set.state, set.leases]
+                    positions[set.leases] = Int64(keys.count / 2)
+                }
+                words += [
+                    positions[set.leases] ?? 0, kept.expiry, set.limit.parameters[1], kept.last,
+                ]
+                members += RedisLeases.member(renewal.lease)
+                named.append((index, renewal.lease, set.step))
+            }
+        }
+        guard !named.isEmpty else { return }
+        let command = scripts.renew.prepared(keys: keys, variableCount: 2)
+            .command([RedisWords.pack(words), members])
+        guard let reply = try? call(scripts.renew, command, until: deadline),
+            case .bytes(let bytes) = reply, let expiries = RedisWords.unpack(bytes),
+            expiries.count == named.count + 1
+        else { return }
+        for (lease, expiry) in zip(named, expiries.dropFirst()) {
+            results[lease.index] = (results[lease.index] ?? true) && expiry > 0
+            leases.withLock { $0.renew(lease.lease, step: lease.step, expiry: expiry) }
+        }
+    }
+}
+
+/// The leases of this process's open permits: what a renewal says of them.
+struct RedisLeases: Sendable {
+    struct Kept: Sendable {
+        var step: Int
+        /// Steady us of the server.
+        var expiry: Int64
+        /// No renewal goes farther.
+        var last: Int64
+    }
+
+    /// Leases that one call renews.
+    static let batch = 512
+
+    private var byLease: [UInt64: [Kept]] = [:]
+
+    mutating func keep(_ lease: UInt64, _ plan: RedisPlan, expiries: [Int64], now: Int64) {
+        byLease[lease] = plan.limits.indices.compactMap { step in
+            guard case .concurrency(_, _, let longest) = plan.limits[step].limit.kind else {
+                return nil
+            }
+            return Kept(
+                step: step, expiry: expiries[step],
+                last: now.addingSaturating(RedisWords.microsecondsUp(longest)))
+        }
+    }
+
+    mutating func forget(_ lease: UInt64) { byLease[lease] = nil }
+
+    func kept(_ lease: UInt64, step: Int) -> Kept? { byLease[lease]?.first { $0.step == step } }
+
+    func lives(_ lease: UInt64, at now: Int64) -> Bool {
+        byLease[lease]?.allSatisfy { $0.expiry > now } ?? false
+    }
+
+    mutating func renew(_ lease: UInt64, step: Int, expiry: Int64) {
+        guard let index = byLease[lease]?.firstIndex(where: { $0.step == step }) else { return }
+        byLease[lease]?[index].expiry = expiry
+    }
+
+    /// A lease's name in the sets of the server: which process it is of, and its permit there.
+    static func member(_ lease: UInt64) -> [UInt8] {
+        var bytes: [UInt8] = []
+        for word in [ProcessIdentity.current() ^ ProcessSeed.value, lease] {
+            for place in 0..<8 {
+                bytes.append(UInt8(truncatingIfNeeded: word >> (8 * UInt64(place))))
+            }
+        }
+        return bytes
+    }
+}
+
+/// Tells processes of all hosts apart, together with the identity that fork() changes.
+private enum ProcessSeed {
+    static let value = UInt64.random(in: 0 ... .max)
+}

@@ -1,0 +1,190 @@
+import Admission
+
+/// The store whose counters stand in one Redis or Valkey server.
+///
+/// A decision is one call of a script for all its limits: one round trip. The server's clock decides.
+/// What a call was charged whose reply is lost stays charged, and is never sent again.
+///
+/// Threads: any; the calls of concurrent callers travel together. Works after fork().
+final class RedisStore: RemoteStore {
+    let url: String
+    let mode = StoreMode.redis
+    let scripts: RedisScripts
+    let pipeline: RedisPipeline
+    let isClockManual: Bool
+    let state: ForkableLock<RedisStoreState>
+    let leases = ForkableLock(RedisLeases(), rank: .redisMemory)
+
+    /// Connects, and looks whether the server can hold a store.
+    ///
+    /// - Throws: `StoreError` that names what is wrong; no password is in it.
+    init(_ request: RemoteRequest) throws(StoreError) {
+        let parsed = try RedisURL(request.url)
+        url = parsed.description
+        isClockManual = parsed.isClockManual
+        guard let endpoint = parsed.endpoint else {
+            throw .invalidURL(
+                url: parsed.description,
+                reason: "this version reaches one server: redis: or redis+unix:")
+        }
+        guard isClockManual == (request.manualStart != nil) else {
+            throw .clockMismatch(path: parsed.description, isManual: isClockManual)
+        }
+        guard !request.settings.spendsLocally else {
+            throw .invalidURL(
+                url: parsed.description,
+                reason: "on_outage \"local\" is not there yet; accepted: \"reject\", \"admit\"")
+        }
+        guard !request.settings.usesSlices else {
+            throw .invalidURL(
+                url: parsed.description, reason: "slices are not there yet; accepted: false")
+        }
+        scripts = RedisScripts(isClockManual: isClockManual)
+        pipeline = RedisPipeline(endpoint)
+        state = ForkableLock(RedisStoreState(settings: request.settings), rank: .redisStore)
+        if let start = request.manualStart { try makeClock(start) }
+        try lookAtServer()
+    }
+
+    deinit { pipeline.close() }
+
+    /// Opening, loading and moving the clock are in no hurry.
+    static let patientNanoseconds: Int64 = 5_000_000_000
+
+    func plan(_ limits: [RemoteLimit]) -> RemotePlan {
+        let (shardName, stamps) = state.withLock { ($0.shardName, $0.stamps) }
+        let value = shardName.flatMap { name in
+            limits.lazy.compactMap { limit in limit.key.first { $0.name == name }?.value }.first
+        }
+        let shard = shard(value)
+        var order: [[UInt8]] = []
+        var groups: [[UInt8]: [(limit: RedisLimit, step: Int)]] = [:]
+        for (step, limit) in limits.enumerated() {
+            let prefix = shard.prefix + limit.scopeBytes
+            if groups[prefix] == nil { order.append(prefix) }
+            groups[prefix, default: []].append((self.limit(limit, stamps: stamps), step))
+        }
+        // Steps are in the order in which charges are taken; the wire's is the document's.
+        let places = limits.map(\.documentIndex)
+        let scopes = order.map { prefix in
+            RedisScope(
+                prefix: prefix,
+                limits: (groups[prefix] ?? []).sorted { places[$0.step] < places[$1.step] },
+                memory: memory(prefix))
+        }
+        return RemotePlan(RedisPlan(shard: shard, scopes: scopes))
+    }
+
+    private func limit(_ limit: RemoteLimit, stamps: [[UInt8]: Int64]) -> RedisLimit {
+        var zone: Zone?
+        if case .calendarWindow(_, _, let name, _) = limit.limit.kind { zone = self.zone(name) }
+        let identity = RedisStoreState.identity(
+            policy: limit.policy, limit.limit, keyNames: limit.key.map(\.name))
+        return RedisLimit(
+            limit.limit, identity: identity, stamp: stamps[identity] ?? 0, zone: zone)
+    }
+
+    /// The zones of the document were found when it was read.
+    private func zone(_ name: String) -> Zone? {
+        if let known = state.withLock({ $0.zones[name] }) { return known }
+        guard let zone = try? Zone(named: name) else { return nil }
+        state.withLock { $0.zones[name] = zone }
+        return zone
+    }
+
+    private func shard(_ value: String?) -> RedisShard {
+        if let known = state.withLock({ $0.shards[value] }) { return known }
+        let made = RedisShard(value: value)
+        return state.withLock { state in
+            if let known = state.shards[value] { return known }
+            if state.shards.count >= RedisStoreState.memoriesBound { state.shards = [:] }
+            state.shards[value] = made
+            return made
+        }
+    }
+
+    private func memory(_ prefix: [UInt8]) -> RedisMemory {
+        if let known = state.withLock({ $0.memories[prefix] }) { return known }
+        let made = RedisMemory()
+        return state.withLock { state in
+            if let known = state.memories[prefix] { return known }
+            if state.memories.count >= RedisStoreState.memoriesBound { state.memories = [:] }
+            state.memories[prefix] = made
+            return made
+        }
+    }
+
+    /// When a call has to be over. A clock that is moved by hand is for tests, which have time.
+    var deadline: CallDeadline {
+        let nanoseconds = state.withLock { $0.settings.deadlineNanoseconds }
+        return .after(
+            nanoseconds: isClockManual ? max(nanoseconds, Self.patientNanoseconds) : nanoseconds)
+    }
+
+    /// The wall instant that calls compute windows for: the server's as last seen, else this host's.
+    var wall: Int64 {
+        let (known, asOf) = state.withLock { ($0.wall, $0.wallAsOf) }
+        guard known > 0 else { return KernelClock.wallNanoseconds() / 1_000 }
+        return isClockManual ? known : known + max(0, CallDeadline.now() - asOf) / 1_000
+    }
+}
+
+/// What a store keeps beside its connection.
+struct RedisStoreState: Sendable {
+    var settings: RemoteSettings
+    /// The attribute that a decision's keys share.
+    var shardName: String?
+    var documentHash: UInt64 = 0
+    /// When each limit's parameters in force were loaded.
+    var stamps: [[UInt8]: Int64] = [:]
+    var zones: [String: Zone] = [:]
+    /// What is remembered of shards and of scopes, by prefix. Plans hold theirs; forgetting one costs
+    /// that a loss of its state is not noticed.
+    var shards: [String?: RedisShard] = [:]
+    var memories: [[UInt8]: RedisMemory] = [:]
+    static let memoriesBound = 65_536
+
+    /// The server's wall instant as a reply told it, us, and when that was here, monotonic ns.
+    var wall: Int64 = 0
+    var wallAsOf: Int64 = 0
+
+    /// Since when calls fail, monotonic ns; 0: they do not.
+    var failingSince: Int64 = 0
+    var notes: [RemoteNote] = []
+    static let notesBound = 64
+
+    init(settings: RemoteSettings) { self.settings = settings }
+
+    mutating func note(_ note: RemoteNote) {
+        if notes.count < Self.notesBound, notes.last != note { notes.append(note) }
+    }
+
+    /// A limit's identity without the values of its key.
+    static func identity(policy: String, _ limit: Limit, keyNames: [String]) -> [UInt8] {
+        var bytes = LimitKey.definition(policy: policy, limit: limit)
+        for name in keyNames { LimitKey.append(name.utf8, to: &bytes) }
+        return bytes
+    }
+}
+
+extension RemoteLimit {
+    /// What tells its scope from others: the policy and the key.
+    fileprivate var scopeBytes: [UInt8] {
+        var bytes: [UInt8] = []
+        LimitKey.append(policy.utf8, to: &bytes)
+        for attribute in key {
+            LimitKey.append(attribute.name.utf8, to: &bytes)
+            LimitKey.append(attribute.value.utf8, to: &bytes)
+        }
+        return bytes
+    }
+}
+
+extension StoreOpener {
+    /// Stores on Redis and Valkey, at `redis:` and `redis+unix:` URLs.
+    public static var redis: StoreOpener {
+        StoreOpener(schemes: RedisURL.schemes) { request throws(StoreError) in
+            try RedisStore(request)
+        }
+    }
+}
