@@ -6,8 +6,12 @@ struct RedisScripts: Sendable {
     let renew: RedisScript
     let load: RedisScript
 
+    /// Composed and named once a process: a digest reads every byte of them.
+    static let bySystemClock = RedisScripts(isClockManual: false)
+    static let byManualClock = RedisScripts(isClockManual: true)
+
     /// - Parameter isClockManual: time is read from a key instead of the server's clock.
-    init(isClockManual: Bool) {
+    private init(isClockManual: Bool) {
         let clock =
             isClockManual ? PackageResources.clock_manual_lua : PackageResources.clock_time_lua
         let shared = [

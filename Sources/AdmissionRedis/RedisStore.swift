@@ -39,7 +39,7 @@ final class RedisStore: RemoteStore {
             throw .invalidURL(
                 url: parsed.description, reason: "slices are not there yet; accepted: false")
         }
-        scripts = RedisScripts(isClockManual: isClockManual)
+        scripts = isClockManual ? .byManualClock : .bySystemClock
         pipeline = RedisPipeline(endpoint)
         state = ForkableLock(RedisStoreState(settings: request.settings), rank: .redisStore)
         if let start = request.manualStart { try makeClock(start) }

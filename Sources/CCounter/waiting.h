@@ -1,6 +1,6 @@
 /* Waiting for a descriptor, in nanoseconds: ppoll(2), hidden from Swift without _GNU_SOURCE. */
-#ifndef ADMISSION_POLL_H
-#define ADMISSION_POLL_H
+#ifndef ADMISSION_WAITING_H
+#define ADMISSION_WAITING_H
 
 #include <poll.h>
 #include <stdint.h>
