@@ -5,7 +5,7 @@ import Testing
 /// Every shared scenario tagged (core), from the table that the C and the Python runner read too.
 @Suite("The shared scenarios hold through the Swift interface", PrintsScenarioIdentifiers())
 struct ScenarioTests {
-    @Test("The scenario holds", arguments: ScenarioTable.shared.cases, TestStore.wanted)
+    @Test("The scenario holds", arguments: ScenarioTable.shared.cases, TestStore.allCases)
     func holds(_ scenario: ScenarioCase, _ store: TestStore) throws {
         if store.isExempt(fromCaseOf: scenario.steps) { return }
         try ScenarioRun.run(scenario, store: store)
@@ -52,7 +52,7 @@ private struct PrintsScenarioIdentifiers: SuiteTrait, TestScoping {
     ) async throws {
         try await function()
         let ran = ranIdentifiers.withLock { $0 }
-        for store in TestStore.wanted {
+        for store in TestStore.allCases {
             let ids = ScenarioTable.shared.ids.filter { ran[store]?.contains($0) == true }
             print("scenarios core (swift, \(store)): \(ids.joined(separator: " "))")
         }

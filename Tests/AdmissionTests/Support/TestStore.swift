@@ -33,15 +33,6 @@ enum TestStore: String, CaseIterable, Sendable, CustomStringConvertible {
 
     var description: String { rawValue }
 
-    /// Those that the environment's `ADMISSION_TEST_STORES` names; without it all. The suite `swift`
-    /// leaves Redis to the suite `redis`: its round trips starve beside the races' threads.
-    static let wanted: [TestStore] = {
-        guard let names = ProcessInfo.processInfo.environment["ADMISSION_TEST_STORES"] else {
-            return allCases
-        }
-        return allCases.filter { names.split(separator: " ").contains(Substring($0.rawValue)) }
-    }()
-
     /// Whether its time is in whole microseconds.
     var keepsMicroseconds: Bool {
         #if Redis
