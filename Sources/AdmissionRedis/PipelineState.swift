@@ -59,7 +59,7 @@ struct PipelineState<Connection: AnyObject, Dialer: AnyObject> {
         }
         let pending = PendingReply(
             command, isProbe: passage == .probe, submittedAt: now,
-            gatheredAt: now.addingSaturating(options.gatherNanoseconds))
+            gatheredAt: now.addingSaturated(options.gatherNanoseconds))
         unsent.append(pending)
         return pending
     }
@@ -91,7 +91,7 @@ struct PipelineState<Connection: AnyObject, Dialer: AnyObject> {
         // Past that instant another one is writing, who will take it along, or leave it behind.
         let next =
             now < pending.gatheredAt
-            ? pending.gatheredAt : now.addingSaturating(options.gatherNanoseconds)
+            ? pending.gatheredAt : now.addingSaturated(options.gatherNanoseconds)
         return min(deadline, next)
     }
 
@@ -241,12 +241,12 @@ struct PipelineState<Connection: AnyObject, Dialer: AnyObject> {
             let dialer = self.dialer ?? makeDialer()
             if self.dialer == nil { dialedAt = now }
             self.dialer = dialer
-            let limit = dialedAt.addingSaturating(options.connectNanoseconds)
+            let limit = dialedAt.addingSaturated(options.connectNanoseconds)
             return .dial(dialer, until: min(deadline, limit))
         }
         var until = wakeInstant(of: pending, now: now, deadline: deadline)
         if !sent.isEmpty || !link.greeting.isOver {
-            until = min(until, link.progressAt.addingSaturating(options.stallNanoseconds))
+            until = min(until, link.progressAt.addingSaturated(options.stallNanoseconds))
         }
         return .read(link.connection, writing: link.isBlocked, until: until)
     }

@@ -143,7 +143,7 @@ struct RedisFields {
     ) -> Verdict {
         let left = remaining(now: now)
         if isAdmitted {
-            return Verdict(.none, remaining: left.addingSaturating(amount))
+            return Verdict(.none, remaining: left.addingSaturated(amount))
         }
         let capacity = limit.limit.kind.capacity
         guard amount <= capacity else { return Verdict(.exceedsLimit, remaining: left) }

@@ -48,7 +48,7 @@ struct RedisLimit: Sendable {
             let cells = RollingWindow(
                 limit: limit, windowNanoseconds: window, guardNanoseconds: guarding
             ).cells
-            let span = window.addingSaturating(guarding)
+            let span = window.addingSaturated(guarding)
             let cell = max(1, RedisWords.microsecondsUp((span - 1) / Int64(cells) + 1))
             return [limit, cell, Int64(cells), 0, 0]
         case .calendarWindow(let limit, _, _, let guarding):
@@ -95,11 +95,11 @@ struct RedisLimit: Sendable {
     /// How long its state means something, in microseconds.
     var lifetime: Int64 {
         switch limit.kind {
-        case .rollingWindow: (parameters[2] + 1).multipliedSaturating(parameters[1])
+        case .rollingWindow: (parameters[2] + 1).multipliedSaturated(parameters[1])
         case .calendarWindow(_, let unit, _, _):
-            RedisWords.microsecondsUp(unit.longestNanoseconds).addingSaturating(parameters[1])
+            RedisWords.microsecondsUp(unit.longestNanoseconds).addingSaturated(parameters[1])
         case .concurrency: parameters[1]
-        case .tokenBucket: parameters[0].addingSaturating(1)
+        case .tokenBucket: parameters[0].addingSaturated(1)
         }
     }
 
@@ -129,7 +129,7 @@ struct RedisLimit: Sendable {
         let current = zone.span(of: unit, containing: seconds)
         let next = zone.span(of: unit, containing: current.endSeconds)
         return [current.startSeconds, current.endSeconds, next.endSeconds].map { seconds in
-            max(0, seconds.multipliedSaturating(1_000_000))
+            max(0, seconds.multipliedSaturated(1_000_000))
         }
     }
 }
@@ -161,7 +161,7 @@ struct BucketInterval: Sendable, Hashable {
     init?(_ kind: LimitKind) {
         guard case .tokenBucket(let units, let period, _) = kind else { return nil }
         // Units are at most 10^12, so the product is below 2^53 in lowest terms or not.
-        let (numerator, denominator) = (period, units.multipliedSaturating(1_000))
+        let (numerator, denominator) = (period, units.multipliedSaturated(1_000))
         let divisor = Self.commonDivisor(numerator, denominator)
         self.numerator = numerator / divisor
         parts = denominator / divisor
@@ -198,8 +198,8 @@ struct BucketInterval: Sendable, Hashable {
     }
 
     func sum(_ left: Span, _ right: Span) -> Span {
-        var (us, rest) = (left.us.addingSaturating(right.us), left.rest + right.rest)
-        if rest >= parts { (us, rest) = (us.addingSaturating(1), rest - parts) }
+        var (us, rest) = (left.us.addingSaturated(right.us), left.rest + right.rest)
+        if rest >= parts { (us, rest) = (us.addingSaturated(1), rest - parts) }
         return Span(us: us, rest: rest)
     }
 
@@ -235,11 +235,6 @@ struct BucketInterval: Sendable, Hashable {
 }
 
 extension Int64 {
-    func multipliedSaturating(_ other: Int64) -> Int64 {
-        let (product, overflow) = multipliedReportingOverflow(by: other)
-        return overflow ? ((self < 0) == (other < 0) ? .max : .min) : product
-    }
-
     func dividedDown(by divisor: Int64) -> Int64 {
         let quotient = self / divisor
         return self % divisor < 0 ? quotient - 1 : quotient

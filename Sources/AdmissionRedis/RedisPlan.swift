@@ -66,7 +66,7 @@ final class RedisShard: Sendable {
     func see(_ instant: Int64, lifetime: Int64) {
         state.withLock { known in
             known.seen = max(known.seen, instant)
-            known.until = max(known.until, instant.addingSaturating(lifetime))
+            known.until = max(known.until, instant.addingSaturated(lifetime))
         }
     }
 
@@ -75,7 +75,7 @@ final class RedisShard: Sendable {
             let until = known.birth == birth ? known.until : 0
             known = Known(
                 birth: birth, seen: max(seen, known.birth == birth ? known.seen : 0),
-                until: max(until, seen.addingSaturating(lifetime)))
+                until: max(until, seen.addingSaturated(lifetime)))
         }
     }
 }

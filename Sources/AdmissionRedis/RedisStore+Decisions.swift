@@ -13,7 +13,7 @@ extension RedisStore {
             guard let answer = try ask(redis, amounts, member: member) else { return .stale }
             let decision = decision(answer, redis, amounts)
             if decision.isAdmitted, lease != 0, redis.leaseCount > 0 {
-                let expiries = redis.limits.map { answer.now.addingSaturating($0.parameters[1]) }
+                let expiries = redis.limits.map { answer.now.addingSaturated($0.parameters[1]) }
                 leases.withLock { leases in
                     leases.keep(lease, redis, expiries: expiries, now: answer.now)
                 }

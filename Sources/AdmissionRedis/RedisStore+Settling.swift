@@ -43,7 +43,7 @@ extension RedisStore {
         var changes = [RedisChange](repeating: RedisChange(), count: plan.limits.count)
         for entry in entries {
             if entry.amount > 0 {
-                changes[entry.limit].more = changes[entry.limit].more.addingSaturating(entry.amount)
+                changes[entry.limit].more = changes[entry.limit].more.addingSaturated(entry.amount)
             } else if scope.memory.birth(ofLife: entry.place >> 56) == birth {
                 let place = Int64(entry.place & 0xff_ffff_ffff_ffff)
                 // One place a call: the newest of them.
@@ -146,7 +146,7 @@ struct RedisLeases: Sendable {
             }
             return Kept(
                 step: step, expiry: expiries[step],
-                last: now.addingSaturating(RedisWords.microsecondsUp(longest)))
+                last: now.addingSaturated(RedisWords.microsecondsUp(longest)))
         }
     }
 

@@ -1,3 +1,5 @@
+import Admission
+
 /// Takes a `redis` URL apart. Its errors quote nothing that could be of a user or a password.
 struct RedisURLReader {
     /// What is wrong, and what is accepted.
@@ -185,24 +187,7 @@ struct RedisURLReader {
     }
 
     private func decoded(_ text: Substring, _ part: String) throws(Fault) -> String {
-        var bytes: [UInt8] = []
-        var rest = Array(text.utf8)[...]
-        while let byte = rest.popFirst() {
-            guard byte == UInt8(ascii: "%") else {
-                bytes.append(byte)
-                continue
-            }
-            let digits = String(decoding: rest.prefix(2), as: UTF8.self)
-            guard rest.count >= 2,
-                digits.utf8.allSatisfy({ Character(UnicodeScalar($0)).isHexDigit }),
-                let value = UInt8(digits, radix: 16)
-            else { throw Self.badEscape(part) }
-            bytes.append(value)
-            rest = rest.dropFirst(2)
-        }
-        guard let decoded = String(validating: bytes, as: UTF8.self) else {
-            throw Self.badEscape(part)
-        }
+        guard let decoded = StoreURL.percentDecoded(String(text)) else { throw Self.badEscape(part) }
         return decoded
     }
 

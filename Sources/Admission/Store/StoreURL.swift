@@ -57,7 +57,8 @@ package enum StoreURL: Sendable, Hashable {
         return .file(path: decoded, group: group)
     }
 
-    private static func percentDecoded(_ text: String) -> String? {
+    /// Text of a URL with its escapes taken out; nil where one is broken, or the bytes are no UTF-8.
+    package static func percentDecoded(_ text: String) -> String? {
         var bytes: [UInt8] = []
         var rest = Array(text.utf8)[...]
         while let byte = rest.popFirst() {

@@ -14,9 +14,15 @@ extension UInt64 {
 }
 
 extension Int64 {
+    /// The product, or the end of the range.
+    package func multipliedSaturated(_ other: Int64) -> Int64 {
+        let (product, overflow) = multipliedReportingOverflow(by: other)
+        return overflow ? ((self < 0) == (other < 0) ? .max : .min) : product
+    }
+
     /// The sum, or the end of the range.
     @inline(__always)
-    func addingSaturated(_ other: Int64) -> Int64 {
+    package func addingSaturated(_ other: Int64) -> Int64 {
         let (sum, overflow) = addingReportingOverflow(other)
         return overflow ? (other < 0 ? .min : .max) : sum
     }
