@@ -6,17 +6,21 @@ final class RedisPlan: Sendable {
     let scopes: [RedisScope]
     /// For each step of the plan its limit.
     let limits: [RedisLimit]
-    /// The keys of a call on all scopes.
-    let keys: [[UInt8]]
     let leaseCount: Int
+    let acquire: RedisForm
+    let settle: RedisForm
 
-    init(shard: RedisShard, scopes: [RedisScope]) {
+    init(shard: RedisShard, scopes: [RedisScope], scripts: RedisScripts) {
         self.shard = shard
         self.scopes = scopes
         var limits = [(Int, RedisLimit)]()
         for scope in scopes { limits += zip(scope.steps, scope.limits).map { ($0, $1) } }
         self.limits = limits.sorted { $0.0 < $1.0 }.map(\.1)
-        keys = [shard.key] + scopes.flatMap(\.keys)
+        let keys = [shard.key] + scopes.flatMap(\.keys)
+        // The lease's name and three of each scope.
+        let count = 1 + 3 * scopes.count
+        acquire = RedisForm(scripts.acquire, keys: keys, count: count)
+        settle = RedisForm(scripts.settle, keys: keys, count: count)
         leaseCount = self.limits.count { $0.kind == .concurrency }
     }
 
@@ -29,6 +33,24 @@ final class RedisPlan: Sendable {
                 (slot.1, scope.keys[0], leases, slot.0)
             }
         }
+    }
+}
+
+/// A deciding script on a gate's keys: the constant part of its calls, without and with the rare part.
+struct RedisForm: Sendable {
+    let script: RedisScript
+    private let brief: RedisCommand.Prepared
+    private let whole: RedisCommand.Prepared
+
+    init(_ script: RedisScript, keys: [[UInt8]], count: Int) {
+        self.script = script
+        brief = script.prepared(keys: keys, variableCount: count)
+        whole = script.prepared(keys: keys, variableCount: count + 1)
+    }
+
+    func command(_ arguments: [[UInt8]], _ rarePart: [UInt8]?) -> RedisCommand {
+        guard let rarePart else { return brief.command(arguments) }
+        return whole.command(arguments + [rarePart])
     }
 }
 

@@ -92,6 +92,7 @@ extension RedisStore {
         let now = CallDeadline.now()
         state.withLock { state in
             (state.wall, state.wallAsOf) = (answer.wall, now)
+            guard !answer.events.isEmpty else { return }
             let shard = plan.shard.name
             let found: [(RedisAnswer.Events, RemoteNote)] = [
                 (.stateLost, .stateLost(shard: "\(url): counters of shard \"\(shard)\" are gone")),

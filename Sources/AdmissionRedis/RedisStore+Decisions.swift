@@ -88,7 +88,7 @@ extension RedisStore {
             arguments += scope.arguments(amounts, birth: known.birth)
         }
         let call = RedisCall(
-            script: scripts.acquire, plan: plan, births: known.map(\.birth),
+            form: plan.acquire, plan: plan, births: known.map(\.birth),
             seen: known.map(\.seen), arguments: arguments)
         let answer = try answer(call, until: deadline)
         switch answer.outcome {
@@ -131,7 +131,8 @@ extension RedisStore {
     private func send(
         _ call: RedisCall, _ rarePart: [UInt8]?, until deadline: CallDeadline
     ) throws(Fault) -> RedisAnswer {
-        let reply = try self.call(call.script, call.command(rarePart), until: deadline)
+        let reply = try self.call(
+            call.form.script, call.form.command(call.arguments, rarePart), until: deadline)
         guard case .bytes(let bytes) = reply,
             let answer = RedisAnswer(bytes, scopes: call.plan.scopes)
         else {
@@ -208,16 +209,11 @@ extension RedisStore {
 
 /// One call of a deciding script.
 struct RedisCall {
-    let script: RedisScript
+    let form: RedisForm
     let plan: RedisPlan
     /// For each scope the life that the call names, and when it was seen last; 0: none.
     let births: [Int64]
     let seen: [Int64]
     /// All but the rare part.
     let arguments: [[UInt8]]
-
-    func command(_ rarePart: [UInt8]?) -> RedisCommand {
-        let arguments = rarePart.map { self.arguments + [$0] } ?? arguments
-        return script.prepared(keys: plan.keys, variableCount: arguments.count).command(arguments)
-    }
 }

@@ -18,7 +18,7 @@ extension RedisStore {
             arguments += scope.arguments(changes, birth: birth, frees: settlement.freesLeases)
         }
         let call = RedisCall(
-            script: scripts.settle, plan: redis, births: births, seen: seen, arguments: arguments)
+            form: redis.settle, plan: redis, births: births, seen: seen, arguments: arguments)
         do throws(Fault) {
             let answer = try answer(call, until: deadline)
             switch answer.outcome {

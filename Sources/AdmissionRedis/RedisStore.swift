@@ -72,7 +72,7 @@ final class RedisStore: RemoteStore {
                 limits: (groups[prefix] ?? []).sorted { places[$0.step] < places[$1.step] },
                 memory: memory(prefix))
         }
-        return RemotePlan(RedisPlan(shard: shard, scopes: scopes))
+        return RemotePlan(RedisPlan(shard: shard, scopes: scopes, scripts: scripts))
     }
 
     private func limit(_ limit: RemoteLimit, stamps: [[UInt8]: Int64]) -> RedisLimit {
