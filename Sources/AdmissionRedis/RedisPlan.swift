@@ -10,8 +10,14 @@ final class RedisPlan: Sendable {
     let acquire: RedisForm
     let settle: RedisForm
 
-    init(shard: RedisShard, scopes: [RedisScope], scripts: RedisScripts) {
+    /// What the plan was made from.
+    let sources: [RemoteLimit]
+
+    init(
+        shard: RedisShard, scopes: [RedisScope], sources: [RemoteLimit], scripts: RedisScripts
+    ) {
         self.shard = shard
+        self.sources = sources
         self.scopes = scopes
         var limits = [(Int, RedisLimit)]()
         for scope in scopes { limits += zip(scope.steps, scope.limits).map { ($0, $1) } }

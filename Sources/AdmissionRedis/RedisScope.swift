@@ -34,12 +34,13 @@ final class RedisScope: Sendable {
         }
     }
 
+    /// - Parameter limits: in the order of the document, so that all processes write one layout.
     init(prefix: [UInt8], limits: [(limit: RedisLimit, step: Int)], memory: RedisMemory) {
-        let sorted = limits.sorted {
-            ($0.limit.kind, $0.step) < ($1.limit.kind, $1.step)
+        let sorted = limits.enumerated().sorted {
+            ($0.element.limit.kind, $0.offset) < ($1.element.limit.kind, $1.offset)
         }
-        self.limits = sorted.map(\.limit)
-        steps = sorted.map(\.step)
+        self.limits = sorted.map(\.element.limit)
+        steps = sorted.map(\.element.step)
         self.memory = memory
         let limits = self.limits
         let counts = [RedisLimit.Kind.rolling, .calendar, .concurrency, .bucket].map { kind in

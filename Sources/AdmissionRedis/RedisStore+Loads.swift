@@ -8,7 +8,8 @@ extension RedisStore {
     func load(
         _ scopes: [LimitScope], document: RemoteDocument
     ) throws(StoreError) -> UInt64 {
-        let (before, found) = try stamps(scopes, hash: document.hash, onlyLooks: false)
+        let (before, found) = try rows(
+            Self.named(scopes), hash: document.hash, onlyLooks: false)
         state.withLock { state in
             state.settings = document.settings
             state.shardName = document.shard
@@ -22,10 +23,11 @@ extension RedisStore {
         _ scopes: [LimitScope]
     ) throws(StoreError) -> (scopes: [LimitScope], hash: UInt64)? {
         let own = state.withLock { $0.documentHash }
-        var (hash, found) = try stamps(scopes, hash: own, onlyLooks: true)
+        let named = Self.named(scopes)
+        var (hash, found) = try rows(named, hash: own, onlyLooks: true)
         if found.values.contains(where: { $0.stamp == 0 }) {
             // The server has lost the loads: ours is put in force again.
-            (hash, found) = try stamps(scopes, hash: own, onlyLooks: false)
+            (hash, found) = try rows(named, hash: own, onlyLooks: false)
             hash = own
         }
         let isNew = state.withLock { state in
@@ -33,25 +35,55 @@ extension RedisStore {
             return found.contains { state.stamps[$0.key] != $0.value.stamp }
         }
         guard isNew else { return nil }
-        var inForce: [LimitScope] = []
-        for scope in scopes {
-            var limits: [Limit] = []
-            for var limit in scope.limits {
-                let identity = RedisStoreState.identity(
-                    policy: scope.policy, limit, keyNames: scope.keyNames)
-                if let row = found[identity] {
-                    guard let kind = RedisLimit.kind(row.parameters, like: limit.kind) else {
-                        throw .corrupted(
-                            path: url, what: "the parameters of \(scope.policy)/\(limit.name)")
-                    }
-                    limit.kind = kind
-                }
-                limits.append(limit)
+        var kinds = try named.map { (limit) throws(StoreError) in try kind(of: limit, found) }[...]
+        let inForce = scopes.map { scope in
+            var scope = scope
+            for index in scope.limits.indices {
+                if let kind = kinds.popFirst() { scope.limits[index].kind = kind }
             }
-            inForce.append(
-                LimitScope(policy: scope.policy, limits: limits, keyNames: scope.keyNames))
+            return scope
         }
         return (inForce, hash)
+    }
+
+    /// The same limits as in `plan` under the parameters in force: for who has a permit of before.
+    func following(_ plan: RedisPlan) throws(StoreError) -> RedisPlan {
+        let named = plan.sources.map { Named(identity: $0.identity, kind: $0.limit.kind) }
+        let own = state.withLock { $0.documentHash }
+        let (_, found) = try rows(named, hash: own, onlyLooks: true)
+        var limits = plan.sources
+        for (index, limit) in named.enumerated() {
+            limits[index].limit.kind = try kind(of: limit, found)
+        }
+        return redisPlan(limits, stamps: found.mapValues(\.stamp))
+    }
+
+    /// A limit as the loads know it.
+    private struct Named {
+        var identity: [UInt8]
+        var kind: LimitKind
+    }
+
+    private static func named(_ scopes: [LimitScope]) -> [Named] {
+        scopes.flatMap { scope in
+            scope.limits.map { limit in
+                Named(
+                    identity: RedisStoreState.identity(
+                        policy: scope.policy, limit, keyNames: scope.keyNames),
+                    kind: limit.kind)
+            }
+        }
+    }
+
+    /// A limit's kind with the numbers in force.
+    private func kind(
+        of limit: Named, _ found: [[UInt8]: Row]
+    ) throws(StoreError) -> LimitKind {
+        guard let row = found[limit.identity], row.stamp > 0 else { return limit.kind }
+        guard let kind = RedisLimit.kind(row.parameters, like: limit.kind) else {
+            throw .corrupted(path: url, what: "the parameters of a limit that was loaded")
+        }
+        return kind
     }
 
     private struct Row {
@@ -61,18 +93,12 @@ extension RedisStore {
 
     /// - Returns: the hash of the document in force, before this load if it is one; and what is in
     ///   force behind it, by limit.
-    private func stamps(
-        _ scopes: [LimitScope], hash: UInt64, onlyLooks: Bool
+    private func rows(
+        _ limits: [Named], hash: UInt64, onlyLooks: Bool
     ) throws(StoreError) -> (UInt64, [[UInt8]: Row]) {
-        var identities: [[UInt8]] = []
         var arguments = [Array(String(hash, radix: 16).utf8), Array((onlyLooks ? "1" : "0").utf8)]
-        for scope in scopes {
-            for limit in scope.limits {
-                let identity = RedisStoreState.identity(
-                    policy: scope.policy, limit, keyNames: scope.keyNames)
-                identities.append(identity)
-                arguments += [identity, RedisWords.pack(RedisLimit.parameters(limit.kind))]
-            }
+        for limit in limits {
+            arguments += [limit.identity, RedisWords.pack(RedisLimit.parameters(limit.kind))]
         }
         let command = scripts.load.prepared(
             keys: [Self.loadsKey], variableCount: arguments.count
@@ -81,15 +107,15 @@ extension RedisStore {
         let reply = try patientCall(
             scripts.load, command,
             until: onlyLooks ? deadline : .after(nanoseconds: Self.patientNanoseconds))
-        guard case .array(let parts) = reply, parts.count == identities.count + 2,
+        guard case .array(let parts) = reply, parts.count == limits.count + 2,
             case .bytes(let before) = parts[0]
         else { throw .corrupted(path: url, what: "the reply to a load") }
         var rows: [[UInt8]: Row] = [:]
-        for (identity, part) in zip(identities, parts.dropFirst(2)) {
+        for (limit, part) in zip(limits, parts.dropFirst(2)) {
             guard case .bytes(let bytes) = part, let words = RedisWords.unpack(bytes),
                 words.count == 6
             else { throw .corrupted(path: url, what: "the parameters of a limit") }
-            rows[identity] = Row(stamp: words[0], parameters: Array(words[1...]))
+            rows[limit.identity] = Row(stamp: words[0], parameters: Array(words[1...]))
         }
         return (UInt64(String(decoding: before, as: UTF8.self), radix: 16) ?? 0, rows)
     }

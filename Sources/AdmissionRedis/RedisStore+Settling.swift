@@ -7,27 +7,39 @@ extension RedisStore {
         if settlement.freesLeases {
             leases.withLock { $0.forget(settlement.lease) }
         }
+        do throws(Fault) {
+            let deadline = deadline
+            var answer = try send(settlement, redis, until: deadline)
+            if answer.outcome == .newer {
+                // Nothing was booked. The permit is of an older document: its limits that stay are told
+                // under the parameters in force.
+                guard let following = try? following(redis) else { return .unknown }
+                answer = try send(settlement, following, until: deadline)
+                guard answer.outcome == .admitted else { return .unknown }
+                return settled(answer, settlement, following)
+            }
+            return answer.outcome == .admitted ? settled(answer, settlement, redis) : .unknown
+        } catch {
+            return .unknown
+        }
+    }
+
+    private func send(
+        _ settlement: RemoteSettlement, _ plan: RedisPlan, until deadline: CallDeadline
+    ) throws(Fault) -> RedisAnswer {
         var seen: [Int64] = []
         var births: [Int64] = []
         var arguments = [RedisLeases.member(settlement.lease)]
-        for scope in redis.scopes {
-            let (changes, birth) = changes(settlement, scope, redis)
+        for scope in plan.scopes {
+            let (changes, birth) = changes(settlement, scope, plan)
             let known = scope.memory.known
             seen.append(known.birth == birth ? known.seen : 0)
             births.append(birth)
             arguments += scope.arguments(changes, birth: birth, frees: settlement.freesLeases)
         }
         let call = RedisCall(
-            form: redis.settle, plan: redis, births: births, seen: seen, arguments: arguments)
-        do throws(Fault) {
-            let answer = try answer(call, until: deadline)
-            switch answer.outcome {
-            case .admitted, .admittedAnew, .rejected: return settled(answer, settlement, redis)
-            case .newer, .leaseTaken, .rarePartNeeded: return .unknown
-            }
-        } catch {
-            return .unknown
-        }
+            form: plan.settle, plan: plan, births: births, seen: seen, arguments: arguments)
+        return try answer(call, until: deadline)
     }
 
     /// What a settlement does to each step of a scope, and the life that it is about: the newest in

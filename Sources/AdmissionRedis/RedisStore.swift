@@ -52,7 +52,12 @@ final class RedisStore: RemoteStore {
     static let patientNanoseconds: Int64 = 5_000_000_000
 
     func plan(_ limits: [RemoteLimit]) -> RemotePlan {
-        let (shardName, stamps) = state.withLock { ($0.shardName, $0.stamps) }
+        RemotePlan(redisPlan(limits, stamps: state.withLock { $0.stamps }))
+    }
+
+    /// - Parameter stamps: when the limits' parameters were loaded.
+    func redisPlan(_ limits: [RemoteLimit], stamps: [[UInt8]: Int64]) -> RedisPlan {
+        let shardName = state.withLock { $0.shardName }
         let value = shardName.flatMap { name in
             limits.lazy.compactMap { limit in limit.key.first { $0.name == name }?.value }.first
         }
@@ -72,14 +77,13 @@ final class RedisStore: RemoteStore {
                 limits: (groups[prefix] ?? []).sorted { places[$0.step] < places[$1.step] },
                 memory: memory(prefix))
         }
-        return RemotePlan(RedisPlan(shard: shard, scopes: scopes, scripts: scripts))
+        return RedisPlan(shard: shard, scopes: scopes, sources: limits, scripts: scripts)
     }
 
     private func limit(_ limit: RemoteLimit, stamps: [[UInt8]: Int64]) -> RedisLimit {
         var zone: Zone?
         if case .calendarWindow(_, _, let name, _) = limit.limit.kind { zone = self.zone(name) }
-        let identity = RedisStoreState.identity(
-            policy: limit.policy, limit.limit, keyNames: limit.key.map(\.name))
+        let identity = limit.identity
         return RedisLimit(
             limit.limit, identity: identity, stamp: stamps[identity] ?? 0, zone: zone)
     }
@@ -168,6 +172,11 @@ struct RedisStoreState: Sendable {
 }
 
 extension RemoteLimit {
+    /// Without the values of its key.
+    var identity: [UInt8] {
+        RedisStoreState.identity(policy: policy, limit, keyNames: key.map(\.name))
+    }
+
     /// What tells its scope from others: the policy and the key.
     fileprivate var scopeBytes: [UInt8] {
         var bytes: [UInt8] = []

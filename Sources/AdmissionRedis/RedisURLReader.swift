@@ -187,7 +187,9 @@ struct RedisURLReader {
     }
 
     private func decoded(_ text: Substring, _ part: String) throws(Fault) -> String {
-        guard let decoded = StoreURL.percentDecoded(String(text)) else { throw Self.badEscape(part) }
+        guard let decoded = StoreURL.percentDecoded(String(text)) else {
+            throw Self.badEscape(part)
+        }
         return decoded
     }
 

@@ -117,6 +117,27 @@
             #expect(first.events().contains { $0.kind == .loadedElsewhere })
         }
 
+        @Test("a permit that is open over another's load settles into the limits that stay")
+        func openOverLoad() throws {
+            let url = try SharedRedis.freshURL()
+            let tokens = #"{"name": "tpm", "count": "input_tokens", "limit": 10, "window": "1m"}"#
+            let first = try Self.open(url, tokens + ", " + Self.slots)
+            guard case .admitted(let permit) = try first.gate([]).tryAcquire(Cost(inputTokens: 9))
+            else {
+                Issue.record("refused")
+                return
+            }
+            let second = try Self.open(url, tokens.replacing("10", with: "20") + ", " + Self.slots)
+            let gate = try second.gate([])
+            guard case .admitted(let other) = try gate.tryAcquire(Cost(inputTokens: 1)) else {
+                Issue.record("refused")
+                return
+            }
+            #expect(try permit.complete(Usage(inputTokens: 2)) == .settled)
+            #expect(try gate.explain().limits.map(\.used) == [3, 1])
+            #expect(other.drop() == .settled)
+        }
+
         @Test("counters that are lost count as full until they would have recovered, or begin anew")
         func loss() throws {
             for (setting, holds) in [("hold", true), ("reset", false)] {
