@@ -336,6 +336,23 @@ def foreign(suite: Suite) -> None:
                 suite.check(f"and left as it is ({name})", file.read() == content)
 
 
+def bounded(suite: Suite) -> None:
+    """Under a limit on the size of files: an error to who would make one, and no SIGXFSZ."""
+    launcher = ("prlimit", "--fsize=1000000")
+    with Place() as place:
+        policy = place.policy(requests(10))
+        for language in LANGUAGES:
+            answer = place.worker(language, launcher).ask(f"open {place.url} {policy}")
+            suite.check(f"ulimit -f: {language} cannot make the file, and says why",
+                        answer.error == "store_unavailable" and "RLIMIT_FSIZE" in answer.rest,
+                        answer)
+        suite.check("ulimit -f: no file is left", os.listdir(place.folder) == ["policy.json"])
+        place.opened("c", policy).quit()
+        for language in LANGUAGES:
+            worker = place.worker(language, launcher).open(place.url, policy, "g project=acme")
+            suite.check(f"ulimit -f: {language} shares a file that exists", grants(worker, 1) == 1)
+
+
 def run(suite: Suite) -> None:
     suite.run("files: racing to make it", racing)
     suite.run("files: deleted", taken_away, "deleted")
@@ -343,6 +360,7 @@ def run(suite: Suite) -> None:
     suite.run("files: truncated", truncated)
     suite.run("files: restarts", restarts)
     suite.run("files: foreign", foreign)
+    suite.run("files: bounded", bounded)
     if os.geteuid() != 0:
         for claim in ("full disk", "read-only file system", "other users"):
             suite.skip(claim, "this takes root")

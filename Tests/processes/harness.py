@@ -226,8 +226,8 @@ class Place:
             json.dump({"admission": 1, "policies": policies}, file)
         return path
 
-    def worker(self, language: str, **options: Any) -> Worker:
-        worker = Worker(language, **options)
+    def worker(self, language: str, *arguments: Any, **options: Any) -> Worker:
+        worker = Worker(language, *arguments, **options)
         self.workers.append(worker)
         return worker
 

@@ -163,22 +163,23 @@ struct Attempt {
 
     /// Rejected, or why nothing could be decided.
     @inline(__always)
-    init(notAdmitted result: ChargeResult) {
+    init(notAdmitted result: ChargeResult, of plan: ChargePlanReference) {
         switch result.outcome {
         case .admitted, .rejected: self.init(result, permit: 0)
         case .stale: self.init(failed: Self.staleStatus)
-        case .failed: self.init(failed: Self.status(of: result.failure))
+        case .failed: self.init(failed: Self.status(of: result.failure, on: plan))
         }
     }
 
     /// As `LimiterError` says of the error itself.
     @inline(never)
-    private static func status(of failure: StoreFailure) -> Int32 {
+    private static func status(of failure: StoreFailure, on plan: ChargePlanReference) -> Int32 {
         let code: LimiterError.Code =
             switch failure {
             case .arenaFull: .keyTableFull
             case .diskFull: .storeFull
-            case .corrupted: .storeCorrupted
+            // Of a file that was cut, zeros are what is left.
+            case .corrupted: plan.isOfLostFile ? .storeReplaced : .storeCorrupted
             case .replaced: .storeReplaced
             case .notPermitted: .storeNotPermitted
             case .unavailable: .storeUnavailable
@@ -194,6 +195,10 @@ struct Attempt {
 }
 
 extension ChargePlanReference {
+    fileprivate var isOfLostFile: Bool {
+        hot.pointee.core.takeUnretainedValue().store.segment.isGone.load(ordering: .acquiring)
+    }
+
     /// Decides on a plan that is known to be in force, or gives the status why not.
     ///
     /// - Returns: 0 with a filled record; `staleStatus`: resolve anew; else an error's status.
@@ -269,7 +274,7 @@ extension ChargePlanReference {
         }
         guard _fastPath(result.isAdmitted) else {
             slot.cancel()
-            return Attempt(notAdmitted: result)
+            return Attempt(notAdmitted: result, of: self)
         }
         slot.keep(
             cost, plan: address, acquiredAt: result.now, identity: identity,
@@ -336,7 +341,8 @@ extension ChargePlanReference {
         ) { buffer in
             let charges = buffer.baseAddress.unsafelyUnwrapped  // capacity is not 0
             return Attempt(
-                notAdmitted: decideAll(amounts, owner: 0) { charges } ?? ChargeResult.none)
+                notAdmitted: decideAll(amounts, owner: 0) { charges } ?? ChargeResult.none,
+                of: self)
         }
     }
 
@@ -350,6 +356,6 @@ extension ChargePlanReference {
         slot.plan = nil
         let result = decideAll(cost, owner: 0) { slot.charges } ?? ChargeResult.none
         slot.cancel()
-        return Attempt(notAdmitted: result)
+        return Attempt(notAdmitted: result, of: self)
     }
 }

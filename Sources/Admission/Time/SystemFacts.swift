@@ -121,6 +121,13 @@ extension SystemFacts {
         return admission_reserve(descriptor, offset, bytes) == 0 ? 0 : errno
     }
 
+    /// Bytes that this process may give a file; more ends it by SIGXFSZ.
+    var fileSizeLimit: UInt64 {
+        var limit = rlimit()
+        return getrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &limit) == 0
+            ? UInt64(limit.rlim_cur) : .max
+    }
+
     /// The type number of the file system that a descriptor's file lies on; 0 where it is unknown.
     package func fileSystemType(of descriptor: Int32) -> UInt64 {
         standIn.fileSystemType ?? UInt64(admission_file_system_type(descriptor))

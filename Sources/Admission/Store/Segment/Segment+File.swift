@@ -193,7 +193,7 @@ extension Segment {
     /// - Returns: false when it was given up.
     package func checkFile() -> Bool {
         guard let file else { return true }
-        if isGone.load(ordering: .relaxed) {
+        if isGone.load(ordering: .acquiring) {
             if isUncovered.load(ordering: .relaxed) { coverWithZeros() }
             return false
         }
@@ -204,9 +204,12 @@ extension Segment {
         case .replaced:
             if word(Header.state).swap(0, 1) { loadVersion.increment() }
         case .truncated:
+            // Known before the zeros are there: a decision that meets them can tell what they are.
+            isUncovered.store(true, ordering: .relaxed)
+            isGone.store(true, ordering: .releasing)
             coverWithZeros()
         }
-        isGone.store(true, ordering: .relaxed)
+        isGone.store(true, ordering: .releasing)
         return false
     }
 

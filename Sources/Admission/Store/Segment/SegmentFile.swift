@@ -220,6 +220,11 @@ extension SegmentFile {
             throw error
         }
         try give(descriptor, to: request)
+        let limit = system.fileSizeLimit
+        guard UInt64(size) <= limit else {
+            let operation = "set the file's size to \(size), above RLIMIT_FSIZE of \(limit) bytes"
+            throw fault(request.path, operation, EFBIG)
+        }
         guard ftruncate(descriptor, off_t(size)) == 0 else {
             throw fault(request.path, "set the file's size", errno)
         }
