@@ -9,16 +9,24 @@ extension RedisStore {
         }
         do throws(Fault) {
             let deadline = deadline
-            var answer = try send(settlement, redis, until: deadline)
+            let (first, later) = settlement.calls
+            var plan = redis
+            var answer = try send(first, plan, until: deadline)
             if answer.outcome == .newer {
                 // Nothing was booked. The permit is of an older document: its limits that stay are told
                 // under the parameters in force.
                 guard let following = try? following(redis) else { return .unknown }
-                answer = try send(settlement, following, until: deadline)
-                guard answer.outcome == .admitted else { return .unknown }
-                return settled(answer, settlement, following)
+                plan = following
+                answer = try send(first, plan, until: deadline)
             }
-            return answer.outcome == .admitted ? settled(answer, settlement, redis) : .unknown
+            guard answer.outcome == .admitted else { return .unknown }
+            let settled = settled(answer, settlement, plan)
+            for call in later {
+                guard try send(call, plan, until: deadline).outcome == .admitted else {
+                    return .unknown
+                }
+            }
+            return settled
         } catch {
             return .unknown
         }
@@ -57,12 +65,8 @@ extension RedisStore {
             if entry.amount > 0 {
                 changes[entry.limit].more = changes[entry.limit].more.addingSaturated(entry.amount)
             } else if scope.memory.birth(ofLife: entry.place >> 56) == birth {
-                let place = Int64(entry.place & 0xff_ffff_ffff_ffff)
-                // One place a call: the newest of them.
-                if changes[entry.limit].back == 0 || changes[entry.limit].place == place {
-                    changes[entry.limit].back += -entry.amount
-                    changes[entry.limit].place = place
-                }
+                changes[entry.limit].back += -entry.amount
+                changes[entry.limit].place = Int64(entry.place & 0xff_ffff_ffff_ffff)
             }
         }
         return (changes, birth)
@@ -115,9 +119,9 @@ extension RedisStore {
                     keys += [set.state, set.leases]
                     positions[set.leases] = Int64(keys.count / 2)
                 }
-                words += [
-                    positions[set.leases] ?? 0, kept.expiry, set.limit.parameters[1], kept.last,
-                ]
+                let length = set.limit.parameters[1].addingSaturated(
+                    RedisWords.microsecondsUp(renewal.aheadNanoseconds))
+                words += [positions[set.leases] ?? 0, kept.expiry, length, kept.last]
                 members += RedisLeases.member(renewal.lease)
                 named.append((index, renewal.lease, set.step))
             }
@@ -133,6 +137,28 @@ extension RedisStore {
             results[lease.index] = (results[lease.index] ?? true) && expiry > 0
             leases.withLock { $0.renew(lease.lease, step: lease.step, expiry: expiry) }
         }
+    }
+}
+
+extension RemoteSettlement {
+    /// Itself in calls that give back to one place of each limit: what was charged and what was added
+    /// later may lie in two windows.
+    fileprivate var calls: (first: RemoteSettlement, later: [RemoteSettlement]) {
+        var first = self
+        first.entries = []
+        var later: [RemoteSettlement] = []
+        for entry in entries {
+            let isSecond = first.entries.contains {
+                $0.limit == entry.limit && $0.amount < 0 && entry.amount < 0
+                    && $0.place != entry.place
+            }
+            if isSecond {
+                later.append(RemoteSettlement(entries: [entry], lease: 0, freesLeases: false))
+            } else {
+                first.entries.append(entry)
+            }
+        }
+        return (first, later)
     }
 }
 

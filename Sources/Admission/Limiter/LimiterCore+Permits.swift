@@ -98,14 +98,14 @@ extension LimiterCore {
         defer { beatIfDue() }
         var status: Int32 = 0
         guard let slot = begin(id, &status) else { return status }
-        let now = store.clock.now()
         if let remote {
-            let renewal = renewal(of: slot, now: now)
+            let renewal = renewal(of: slot)
             slot.endAdding()
             guard let renewal else { return 0 }
             return remote.renew([renewal]).first == false
                 ? LimiterError.Code.leaseExpired.status : 0
         }
+        let now = store.clock.now()
         if !renewLeases(of: slot, now: now, until: now) {
             status = LimiterError.Code.leaseExpired.status
         }
@@ -276,7 +276,7 @@ extension LimiterCore {
     ///   - now: the instant at which a lease must still live.
     ///   - until: the instant from which the renewed lease runs.
     func renewAll(now: Int64, until: Int64) {
-        if let remote { return renewAllRemotely(remote, now: now) }
+        if let remote { return renewAllRemotely(remote, ahead: until &- now) }
         let identity = ProcessIdentity.current()
         state.withLock { _ in
             hot.pointee.permits.forEachOpen { slot, word in

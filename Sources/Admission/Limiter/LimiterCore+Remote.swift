@@ -73,13 +73,15 @@ extension LimiterCore {
     }
 
     /// Renews the leases of all open permits of this process in one go.
-    func renewAllRemotely(_ remote: any RemoteStore, now: Int64) {
+    ///
+    /// - Parameter ahead: how far the clock is about to be moved.
+    func renewAllRemotely(_ remote: any RemoteStore, ahead: Int64) {
         let identity = ProcessIdentity.current()
         var renewals: [RemoteRenewal] = []
         hot.pointee.permits.forEachOpen { slot, word in
             // Held while its plan is read, so that it is not ended and freed meanwhile.
             guard word == slot.openWord, slot.beginSettling() else { return }
-            if slot.identity == identity, let renewal = renewal(of: slot, now: now) {
+            if slot.identity == identity, let renewal = renewal(of: slot, ahead: ahead) {
                 renewals.append(renewal)
             }
             slot.endAdding()
@@ -88,17 +90,11 @@ extension LimiterCore {
     }
 
     /// - Returns: nil for a permit that holds no lease.
-    func renewal(of slot: PermitSlot, now: Int64) -> RemoteRenewal? {
-        guard slot.lease == PermitBody.leasesInPlan, let address = slot.plan else { return nil }
-        let plan = ChargePlanReference(address)
-        guard let remote = plan.remote else { return nil }
-        var longest = Int64.max
-        for index in 0..<plan.stepCount where plan.step(index).pointee.kind == .concurrency {
-            let mostHeld = Int64(bitPattern: plan.step(index).pointee.parameters.1)
-            let end = slot.body.pointee.acquiredAt.addingSaturated(mostHeld)
-            longest = min(longest, max(0, end &- now))
-        }
-        return RemoteRenewal(plan: remote, lease: slot.id, longestNanoseconds: longest)
+    func renewal(of slot: PermitSlot, ahead: Int64 = 0) -> RemoteRenewal? {
+        guard slot.lease == PermitBody.leasesInPlan, let address = slot.plan,
+            let remote = ChargePlanReference(address).remote
+        else { return nil }
+        return RemoteRenewal(plan: remote, lease: slot.id, aheadNanoseconds: ahead)
     }
 }
 

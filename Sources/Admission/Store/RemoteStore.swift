@@ -190,13 +190,14 @@ package enum RemoteSettled: Sendable {
 package struct RemoteRenewal: Sendable {
     package var plan: RemotePlan
     package var lease: UInt64
-    /// Nanoseconds from now that each lease of the plan may run at most.
-    package var longestNanoseconds: Int64
+    /// How far a manual clock is about to be moved: the leases run from there, as if they had been
+    /// renewed on the way.
+    package var aheadNanoseconds: Int64
 
-    package init(plan: RemotePlan, lease: UInt64, longestNanoseconds: Int64) {
+    package init(plan: RemotePlan, lease: UInt64, aheadNanoseconds: Int64 = 0) {
         self.plan = plan
         self.lease = lease
-        self.longestNanoseconds = longestNanoseconds
+        self.aheadNanoseconds = aheadNanoseconds
     }
 }
 

@@ -129,7 +129,7 @@ function windows.turn_calendar(s, i, x, limit)
         -- The clock stepped back behind a window that was begun, which is not opened again.
         wall_us = w[x]
     elseif is_ahead then
-        w[x], w[x + 1], w[x + 2] = start, finish, math.max(limit, w[x + 2])
+        w[x], w[x + 1], w[x + 2] = start, finish, limit
         events, repaired[s] = with(events, 16), true
     else
         w[x], w[x + 1], w[x + 2] = math.max(start, w[x + 1]), finish, 0

@@ -6,8 +6,9 @@ struct LawDocuments {
     /// Whether wall time is stepped back: then one calendar limit alone, since two that disagree
     /// about what lies ahead have no order in which they are asked.
     let hasSteps: Bool
-    /// Whether a limit may have a guard behind a boundary.
     let hasConcurrency: Bool
+    /// Whether a reload may change a bucket: one store converts levels by less than 4 us otherwise.
+    let changesBuckets: Bool
 
     private static let names = ["a", "b", "c", "d", "e"]
     private static let counts: [Count] = [
@@ -115,7 +116,7 @@ struct LawDocuments {
 
     private func changed(_ kind: LimitKind, _ numbers: inout SeededNumbers) -> LimitKind {
         switch kind {
-        case .tokenBucket: return bucket(&numbers)
+        case .tokenBucket: return changesBuckets ? bucket(&numbers) : kind
         case .rollingWindow(_, let window, let guarding):
             if numbers.isOne(of: 5) { return rolling(&numbers) }
             return .rollingWindow(

@@ -48,14 +48,16 @@ extension LawRun {
             }
         }
         let (clock, wall) = (oracle.now, oracle.moment.wall)
-        if retryAfter > 1 {
-            try advance(retryAfter - 1)
+        if retryAfter > grain {
+            try advance(retryAfter - grain)
             let early = try ask(gate, parts, cost, takesPermit: takesPermit)
-            if early.outcome == 1, oracle.moment.wall - wall == retryAfter - 1, !documents.hasSteps
+            if early.outcome == 1, oracle.moment.wall - wall == retryAfter - grain,
+                !documents.hasSteps
             {
-                throw fault("refused at \(clock) until \(retryAfter) ns later, admitted 1 ns early")
+                throw fault(
+                    "refused at \(clock) until \(retryAfter) ns later, admitted \(grain) ns early")
             }
-            try advance(1)
+            try advance(grain)
         } else {
             try advance(retryAfter)
         }

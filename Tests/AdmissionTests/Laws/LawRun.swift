@@ -5,6 +5,9 @@ struct LawRun {
     let seed: UInt64
     /// Where the store's file lies.
     private let directory: ScratchDirectory?
+    let store: TestStore
+    /// Nanoseconds that the store's time comes in.
+    let grain: Int64
     var numbers: SeededNumbers
     let limiter: Limiter
     let oracle: PlainLimiter
@@ -50,12 +53,17 @@ struct LawRun {
 
     init(seed: UInt64, store: TestStore = .memory) throws {
         self.seed = seed
+        self.store = store
+        grain = store.keepsMicroseconds ? 1_000 : 1
         numbers = SeededNumbers(seed: seed)
         documents = LawDocuments(
-            hasSteps: numbers.isOne(of: 3), hasConcurrency: numbers.isOne(of: 2))
+            hasSteps: numbers.isOne(of: 3), hasConcurrency: numbers.isOne(of: 2),
+            changesBuckets: grain == 1)
         isManualHeartbeat = numbers.isOne(of: 2)
         let document = try documents.document(&numbers)
-        let start = numbers.number(-1...2_000_000_000) * 1_000_000_000 + numbers.number(0...999)
+        let start =
+            numbers.number((grain > 1 ? 1 : -1)...2_000_000_000) * 1_000_000_000
+            + numbers.number(0...999) * grain
         let (url, directory) = try store.fresh()
         self.directory = directory
         limiter = try Limiter(
@@ -64,7 +72,12 @@ struct LawRun {
                 anyStore: url, clock: .manual(startUnixNanoseconds: start),
                 permitCapacity: 256, keyCapacity: 1_024,
                 heartbeat: isManualHeartbeat ? .manual : .automatic))
-        oracle = PlainLimiter(document, wall: start)
+        oracle = PlainLimiter(document, wall: start, grain: grain)
+        // An instant of 0 is none to a server.
+        if grain > 1 {
+            try limiter.advance(nanoseconds: 1_000_000_000)
+            oracle.advance(1_000_000_000, renewsLeases: false)
+        }
         for project in ["acme", "b"] {
             for model in ["x", "y", ""] {
                 var attributes = [Attribute("project", project), Attribute("model", model)]
@@ -106,14 +119,21 @@ struct LawRun {
         case 76..<92: try advance(min(randomStep(), max(0, Self.end - oracle.now)))
         case 92..<95: try explain(numbers.pick(gates))
         case 95: try reload()
-        case 96: reclaim()
+        case 96: if grain == 1 { reclaim() }
         case 97: try setTime()
         case 98: try renewOne()
         default: try openGateAnew()
         }
     }
 
-    private mutating func randomStep() -> Int64 {
+    private mutating func randomStep() -> Int64 { wholeGrains(randomNanoseconds()) }
+
+    /// The next instant of the store's time.
+    func wholeGrains(_ nanoseconds: Int64) -> Int64 {
+        nanoseconds % grain == 0 ? nanoseconds : (nanoseconds / grain + 1) * grain
+    }
+
+    private mutating func randomNanoseconds() -> Int64 {
         switch numbers.below(12) {
         case 0: 0
         case 1: 1
@@ -138,6 +158,7 @@ struct LawRun {
         var step = numbers.number(0...day) * numbers.pick([1, 1, 30])
         if documents.hasSteps, !oracle.isUnsure, numbers.isOne(of: 2) { step = -step }
         if numbers.isOne(of: 2) { step /= 3_600 }
+        step = step / grain * grain
         note("set time by \(step) to \(wall + step)")
         try limiter.setTime(unixNanoseconds: wall + step)
         oracle.wallOffset += step

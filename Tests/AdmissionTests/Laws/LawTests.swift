@@ -7,7 +7,7 @@ import Testing
 @Suite struct LawTests {
     @Test(
         "a limiter decides, settles and explains as a plain log of every charge would",
-        arguments: [TestStore.memory, .file])
+        arguments: TestStore.allCases)
     func plainLog(_ store: TestStore) throws {
         let operations = TestLength.isSoak ? 1_000_000 : 12_000
         let each = 600
@@ -26,7 +26,8 @@ import Testing
         }
         print("laws on \(store): seeds \(TestLength.seed)...\(seed - 1): \(tally)")
         #expect(tally.admitted > operations / 20)
-        #expect(tally.jumps > operations / 200 && tally.expired > 0 && tally.reclaimed > 0)
+        #expect(tally.jumps > operations / 200 && tally.expired > 0)
+        #expect(tally.reclaimed > 0 || store.keepsMicroseconds)
         for reason in [
             RejectionReason.exceedsLimit, .concurrency, .exhausted, .debt, .boundaryGuard,
         ] {

@@ -53,8 +53,12 @@ final class PlainLimiter {
     var now: Int64 = 0
     var wallOffset: Int64
 
-    init(_ document: PolicyDocument, wall: Int64) {
+    private let grain: Int64
+
+    /// - Parameter grain: nanoseconds that the store's time comes in.
+    init(_ document: PolicyDocument, wall: Int64, grain: Int64) {
         self.document = document
+        self.grain = grain
         wallOffset = wall
     }
 
@@ -92,17 +96,18 @@ final class PlainLimiter {
         let log: any KeyLog
         switch limit.kind {
         case .tokenBucket(let units, let period, let burst):
-            log = BucketLog(units: units, period: period, burst: burst, at: now)
+            log = BucketLog(
+                units: units, period: period, burst: burst, at: now, grain: grain)
         case .rollingWindow(let limit, let window, let guarding):
             identity.append("\(window)+\(guarding)")
-            log = RollingLog(limit: limit, window: window, guarding: guarding)
+            log = RollingLog(limit: limit, window: window, guarding: guarding, grain: grain)
         case .calendarWindow(let limit, let unit, let zone, let guarding):
             identity.append("\(unit) \(zone)")
             let known = try zones[zone] ?? Zone(named: zone)
             zones[zone] = known
             log = CalendarLog(limit: limit, unit: unit, zone: known, guarding: guarding)
         case .concurrency(let limit, let lease, let hold):
-            log = LeaseLog(limit: limit, lease: lease, hold: hold)
+            log = LeaseLog(limit: limit, lease: lease, hold: hold, grain: grain)
         }
         identity += values
         if let known = keys[identity] {
@@ -172,8 +177,14 @@ final class PlainLimiter {
         return new.retryAfterNanoseconds > old.retryAfterNanoseconds
     }
 
-    /// Whether a calendar's word may stand ahead of the log's.
-    var isUnsure: Bool { logs.contains { ($0 as? CalendarLog)?.isUnsure ?? false } }
+    /// Whether a calendar's word may stand ahead of the log's. A server writes a scope as a whole: a
+    /// decision that charges a calendar limit nothing begins its window all the same.
+    var isUnsure: Bool {
+        logs.contains { log in
+            guard let calendar = log as? CalendarLog else { return false }
+            return calendar.isUnsure || grain > 1 && calendar.isBehind(moment.wall)
+        }
+    }
 
     /// Notes a refused decision, which books nothing.
     func refuse(_ parts: [Part], at moment: LogMoment) {

@@ -1,42 +1,50 @@
 @testable import Admission
 
 /// Every unit of a token bucket, twice: in exact fractions, which nothing may exceed, and with the
-/// interval rounded up as the documentation allows, by which every refusal must be right.
+/// interval as finely as the store keeps it, by which every refusal must be right: rounded up where a
+/// segment may, exact where time comes in whole microseconds.
 final class BucketLog: KeyLog {
     private(set) var capacity: Int64
     private var units: Int128
     private var period: Int128
-    /// Interval in quanta of 2^-shift ns, rounded up.
+    /// Interval in quanta, of which `scale` are a nanosecond, rounded up.
     private var interval: Int128
-    private var shift: Int
+    private var scale: Int128
+    private let grain: Int64
     /// Quanta ahead of `at`.
     private var lead: Int128 = 0
     /// Units in use, times the period: exact.
     private var exact: Int128 = 0
     private var at: Int64 = 0
-    init(units: Int64, period: Int64, burst: Int64, at now: Int64) {
+
+    init(units: Int64, period: Int64, burst: Int64, at now: Int64, grain: Int64 = 1) {
         capacity = burst
         self.units = Int128(units)
         self.period = Int128(period)
-        (interval, shift) = Self.interval(units: Int128(units), period: Int128(period))
+        self.grain = grain
+        (interval, scale) = Self.interval(
+            units: Int128(units), period: Int128(period), grain: grain)
         at = now
     }
 
     /// The coarsest quanta with which rounding up costs at most 1/20,000 of the rate.
-    static func interval(units: Int128, period: Int128) -> (quanta: Int128, shift: Int) {
+    private static func interval(
+        units: Int128, period: Int128, grain: Int64
+    ) -> (quanta: Int128, scale: Int128) {
+        if grain > 1 { return (period, units) }
         for shift in 0...20 {
             let span = period << Int128(shift)
             let quanta = (span + units - 1) / units
             let excess = quanta * units - span
-            if excess * 20_000 <= span || shift == 20 { return (quanta, shift) }
+            if excess * 20_000 <= span || shift == 20 { return (quanta, 1 << Int128(shift)) }
         }
-        return (1, 0)
+        return (1, 1)
     }
 
     private func settle(_ now: Int64) {
         let passed = Int128(now - at)
         guard passed > 0 else { return }
-        lead = max(0, lead - passed << Int128(shift))
+        lead = max(0, lead - passed * scale)
         exact = max(0, exact - passed * units)
         at = now
     }
@@ -53,8 +61,8 @@ final class BucketLog: KeyLog {
             answer.reason = .exceedsLimit
         } else if beyond > 0 {
             answer.reason = amount == 0 ? .debt : .exhausted
-            let scale = Int128(1) << Int128(shift)
-            answer.retryAfterNanoseconds = Int64((beyond + scale - 1) / scale)
+            let step = scale * Int128(grain)
+            answer.retryAfterNanoseconds = Int64((beyond + step - 1) / step) * grain
         }
         return answer
     }
@@ -88,7 +96,8 @@ final class BucketLog: KeyLog {
         guard Int128(units) != self.units || Int128(period) != self.period || burst != capacity
         else { return }
         settle(moment.now)
-        let (newInterval, newShift) = Self.interval(units: Int128(units), period: Int128(period))
+        let (newInterval, newScale) = Self.interval(
+            units: Int128(units), period: Int128(period), grain: grain)
         let newTolerance = Int128(burst) * newInterval
         if lead > tolerance {
             let debt = (lead + interval - 1) / interval - Int128(capacity)
@@ -103,7 +112,7 @@ final class BucketLog: KeyLog {
         capacity = burst
         self.units = Int128(units)
         self.period = Int128(period)
-        (interval, shift) = (newInterval, newShift)
+        (interval, scale) = (newInterval, newScale)
     }
 
     /// A bucket that nobody has touched.

@@ -56,12 +56,12 @@ final class RollingLog: KeyLog {
     private var entries: [Entry] = []
     private var firstID = 0
 
-    init(limit: Int64, window: Int64, guarding: Int64) {
+    init(limit: Int64, window: Int64, guarding: Int64, grain: Int64) {
         capacity = limit
         self.window = window
         span = window + guarding
         cells = window > 3_600_000_000_000 ? 96 : 60
-        cell = (span + cells - 1) / cells
+        cell = ((span + cells - 1) / cells + grain - 1) / grain * grain
     }
 
     func answer(_ amount: Int64, at moment: LogMoment) -> LogAnswer {
@@ -169,6 +169,9 @@ final class CalendarLog: KeyLog {
         return wall
     }
 
+    /// Whether a newer window than that of the last charge has begun.
+    func isBehind(_ wall: Int64) -> Bool { start.map { $0 < window(wall).start } ?? false }
+
     private func usedNow(_ wall: Int64) -> Int64 { start == window(wall).start ? used : 0 }
 
     func answer(_ amount: Int64, at moment: LogMoment) -> LogAnswer {
@@ -232,19 +235,23 @@ final class LeaseLog: KeyLog {
     private(set) var capacity: Int64
     private var ends: [Int: Int64] = [:]
     private var nextID = 0
-    /// Expiry is kept in steps of this many nanoseconds, rounded up.
-    static let step: Int64 = 1 << 21
+    /// A segment keeps expiry in steps of this many nanoseconds, rounded up.
+    private static let step: Int64 = 1 << 21
 
     private(set) var lease: Int64
     private(set) var hold: Int64
+    private let grain: Int64
 
-    init(limit: Int64, lease: Int64, hold: Int64) {
+    init(limit: Int64, lease: Int64, hold: Int64, grain: Int64) {
         capacity = limit
         self.lease = lease
         self.hold = hold
+        self.grain = grain
     }
 
-    static func end(_ instant: Int64) -> Int64 { (instant / step + 1) * step }
+    private func end(_ instant: Int64) -> Int64 {
+        grain > 1 ? instant : (instant / Self.step + 1) * Self.step
+    }
 
     func live(at now: Int64) -> Int64 { Int64(ends.values.lazy.filter { $0 > now }.count) }
     func isLive(_ id: Int, at now: Int64) -> Bool { (ends[id] ?? .min) > now }
@@ -257,7 +264,7 @@ final class LeaseLog: KeyLog {
     }
 
     func charge(_ amount: Int64, at moment: LogMoment, broken: (String) -> Void) -> LogPlace {
-        ends[nextID] = Self.end(moment.now + lease)
+        ends[nextID] = end(moment.now + lease)
         let live = live(at: moment.now)
         if live > capacity { broken("\(live) leases of \(capacity)") }
         nextID += 1
@@ -276,8 +283,8 @@ final class LeaseLog: KeyLog {
         _ place: LogPlace, lease: Int64, holdUntil: Int64, now: Int64, until: Int64
     ) -> Bool {
         guard isLive(place.id, at: now) else { return false }
-        let end = min(until + lease, holdUntil)
-        if end > now { ends[place.id] = Self.end(end) }
+        let last = min(until + lease, holdUntil)
+        if last > now { ends[place.id] = end(last) }
         return true
     }
 
