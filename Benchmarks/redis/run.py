@@ -46,7 +46,7 @@ def acquire(server, make, cost, quick=True):
     commands = []
 
     def run(name, keys, arguments):
-        client.last = resp("EVALSHA", client.shas[name], len(keys), *keys, *arguments)
+        client.last = resp("EVALSHA", client.sha(name), len(keys), *keys, *arguments)
         return Client.run(client, name, keys, arguments)
 
     client.run, plain = run, client.run

@@ -23,10 +23,11 @@ final class RedisPlan: Sendable {
         for scope in scopes { limits += zip(scope.steps, scope.limits).map { ($0, $1) } }
         self.limits = limits.sorted { $0.0 < $1.0 }.map(\.1)
         let keys = [shard.key] + scopes.flatMap(\.keys)
-        // The lease's name and three of each scope.
-        let count = 1 + 3 * scopes.count
-        acquire = RedisForm(scripts.acquire, keys: keys, count: count)
-        settle = RedisForm(scripts.settle, keys: keys, count: count)
+        // The lease's name and an ask of each scope.
+        let count = 1 + scopes.count
+        let deciding = scripts.deciding(RedisShape(scopes: scopes.map(\.shape)))
+        acquire = RedisForm(deciding.acquire, keys: keys, count: count)
+        settle = RedisForm(deciding.settle, keys: keys, count: count)
         leaseCount = self.limits.count { $0.kind == .concurrency }
     }
 

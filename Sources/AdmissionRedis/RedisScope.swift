@@ -16,21 +16,27 @@ final class RedisScope: Sendable {
     let memory: RedisMemory
     /// Words of the head in a reply.
     let headCount: Int
-    private let end: [UInt8]
+    let shape: RedisShape.Scope
     private let plan: Form
     private let settlement: Form
 
     /// The constant part of one kind of call: docs/redis-protocol.md, *acquire*.
     private struct Form {
-        let format: [UInt8]
         /// Behind layout and birth, up to the first amount.
         let words: [Int64]
+        /// Behind the last amount.
+        let tail: [Int64]
+        /// Words of the whole.
+        let count: Int
 
-        init(lifetime: Int64, counts: [Int64], parameters: [Int64], amounts: Int, head: Int) {
+        init(
+            lifetime: Int64, counts: [Int64], parameters: [Int64], amounts: Int, tail: [Int64],
+            head: Int
+        ) {
             let amountsAt = 10 + parameters.count
             words = [lifetime] + counts + [Int64(amountsAt), Int64(8 * head)] + parameters
-            let count = amountsAt - 1 + amounts
-            format = [UInt8(ascii: "<")] + [UInt8](repeating: UInt8(ascii: "L"), count: count)
+            self.tail = tail
+            count = amountsAt - 1 + amounts + tail.count
         }
     }
 
@@ -56,50 +62,55 @@ final class RedisScope: Sendable {
         layout = RedisDigest.word(of: descriptors)
         lifetime = min(RedisWords.most / 4, max(1_000_000, limits.map(\.lifetime).max() ?? 0))
         headCount = Self.headWords + limits.reduce(0) { $0 + $1.fieldCount }
-        end = Array("\(8 * headCount - 1)".utf8)
         let parameters = limits.flatMap(\.planWords)
-        let (windows, slots, buckets) = (Int(counts[0] + counts[1]), Int(counts[2]), Int(counts[3]))
+        shape = RedisShape.Scope(
+            rolling: Int(counts[0]), calendar: Int(counts[1]), concurrency: Int(counts[2]),
+            bucket: Int(counts[3]))
+        let windows = shape.rolling + shape.calendar
+        let cells = limits.filter { $0.kind == .rolling }.map { $0.parameters[2] }
         plan = Form(
             lifetime: lifetime, counts: counts, parameters: parameters,
-            amounts: windows + slots + 2 * buckets, head: headCount)
+            amounts: windows + shape.concurrency + 2 * shape.bucket, tail: cells, head: headCount)
         settlement = Form(
             lifetime: lifetime, counts: counts, parameters: parameters,
-            amounts: 3 * windows + slots + 4 * buckets, head: headCount)
+            amounts: 3 * windows + shape.concurrency + 4 * shape.bucket, tail: [],
+            head: headCount)
     }
 
     /// Words of a head in front of the fields.
     static let headWords = 7
 
-    /// The scope's three arguments of a decision.
+    /// The scope's argument of a decision.
     ///
     /// - Parameter birth: of the life that this process knows; 0: none.
-    func arguments(_ amounts: [Int64], birth: Int64) -> [[UInt8]] {
-        arguments(plan, birth: birth) { limit, step in limit.ask(amounts[step]) }
+    func ask(_ amounts: [Int64], birth: Int64) -> [UInt8] {
+        ask(plan, birth: birth) { limit, step in limit.ask(amounts[step]) }
     }
 
-    /// The scope's three arguments of a settlement.
+    /// The scope's argument of a settlement.
     ///
     /// - Parameter birth: of the life in which was charged what is given back.
-    func arguments(_ changes: [RedisChange], birth: Int64, frees: Bool) -> [[UInt8]] {
-        arguments(settlement, birth: birth) { limit, step in
+    func ask(_ changes: [RedisChange], birth: Int64, frees: Bool) -> [UInt8] {
+        ask(settlement, birth: birth) { limit, step in
             let change = changes[step]
             return limit.change(
                 back: change.back, more: change.more, place: change.place, frees: frees)
         }
     }
 
-    private func arguments(
+    private func ask(
         _ form: Form, birth: Int64, _ amounts: (RedisLimit, Int) -> [Int64]
-    ) -> [[UInt8]] {
+    ) -> [UInt8] {
         var ask: [UInt8] = []
-        ask.reserveCapacity(8 * form.format.count)
+        ask.reserveCapacity(8 * form.count)
         ask.append(word: layout)
         ask.append(word: birth)
         for word in form.words { ask.append(word: word) }
         for (limit, step) in zip(limits, steps) {
             for word in amounts(limit, step) { ask.append(word: word) }
         }
-        return [form.format, end, ask]
+        for word in form.tail { ask.append(word: word) }
+        return ask
     }
 
     /// The scope's part of what is needed where this process and the store do not agree.

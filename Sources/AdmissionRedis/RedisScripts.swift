@@ -1,8 +1,18 @@
+import Admission
+
 /// The scripts of the store, composed of their parts: a clock, what deciding scripts share, and the
 /// script itself. The texts are the files in `Scripts`.
-struct RedisScripts: Sendable {
-    let acquire: RedisScript
-    let settle: RedisScript
+///
+/// Threads: any. Lock: its own, for the deciding scripts, which are made for each shape of a call.
+final class RedisScripts: Sendable {
+    /// The two that decide, for one shape.
+    struct Deciding: Sendable {
+        let acquire: RedisScript
+        let settle: RedisScript
+    }
+
+    private let clock: [UInt8]
+    private let deciding = ForkableLock([RedisShape: Deciding](), rank: .redisMemory)
     let renew: RedisScript
     let load: RedisScript
 
@@ -12,19 +22,33 @@ struct RedisScripts: Sendable {
 
     /// - Parameter isClockManual: time is read from a key instead of the server's clock.
     private init(isClockManual: Bool) {
-        let clock =
+        clock =
             isClockManual ? PackageResources.clock_manual_lua : PackageResources.clock_time_lua
-        let shared = [
-            PackageResources.words_lua, PackageResources.scope_lua, PackageResources.loss_lua,
-            PackageResources.merge_lua, PackageResources.windows_lua,
-            PackageResources.answers_lua,
-        ]
-        acquire = Self.compose(
-            [clock, PackageResources.acquire_quick_lua] + shared + [PackageResources.acquire_lua])
-        settle = Self.compose(
-            [clock, PackageResources.settle_quick_lua] + shared + [PackageResources.settle_lua])
         renew = Self.compose([clock, PackageResources.renew_lua])
         load = Self.compose([clock, PackageResources.load_lua])
+    }
+
+    /// The deciding scripts for calls of a shape.
+    func deciding(_ shape: RedisShape) -> Deciding {
+        if let known = deciding.withLock({ $0[shape] }) { return known }
+        let made = Deciding(
+            acquire: compose(
+                shape, quick: PackageResources.acquire_quick_lua, PackageResources.acquire_lua),
+            settle: compose(
+                shape, quick: PackageResources.settle_quick_lua, PackageResources.settle_lua))
+        deciding.withLock { $0[shape] = made }
+        return made
+    }
+
+    private func compose(_ shape: RedisShape, quick: [UInt8], _ whole: [UInt8]) -> RedisScript {
+        let count = Array("local scope_count = \(shape.scopes.count)".utf8)
+        let unrolled = shape.unrolled(String(decoding: quick, as: UTF8.self))
+        return Self.compose(
+            [count, clock] + (shape.isUnrollable ? [Array(unrolled.utf8)] : []) + [
+                PackageResources.words_lua, PackageResources.scope_lua,
+                PackageResources.loss_lua, PackageResources.merge_lua,
+                PackageResources.windows_lua, PackageResources.answers_lua, whole,
+            ])
     }
 
     private static func compose(_ parts: [[UInt8]]) -> RedisScript {

@@ -85,7 +85,7 @@ extension RedisStore {
         let known = plan.scopes.map(\.memory.known)
         var arguments = [member]
         for (scope, known) in zip(plan.scopes, known) {
-            arguments += scope.arguments(amounts, birth: known.birth)
+            arguments.append(scope.ask(amounts, birth: known.birth))
         }
         let call = RedisCall(
             form: plan.acquire, plan: plan, births: known.map(\.birth),

@@ -43,7 +43,8 @@ extension RedisStore {
             let known = scope.memory.known
             seen.append(known.birth == birth ? known.seen : 0)
             births.append(birth)
-            arguments += scope.arguments(changes, birth: birth, frees: settlement.freesLeases)
+            arguments.append(
+                scope.ask(changes, birth: birth, frees: settlement.freesLeases))
         }
         let call = RedisCall(
             form: plan.settle, plan: plan, births: births, seen: seen, arguments: arguments)

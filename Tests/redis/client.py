@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import re
 import struct
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -25,12 +26,82 @@ UNKNOWN = 1
 LOST, STEPPED_BACK, CELLS_LOST, LEASES_LOST, CALENDAR_DAMAGED = 1, 2, 4, 8, 16
 
 
-def text(name: str, clock: str = "manual", quick: bool = True) -> str:
-    """A script as it is sent: its parts one behind the other."""
-    parts = [f"clock-{clock}"]
-    if name in ("acquire", "settle"):
-        parts += ([f"{name}-quick"] if quick else []) + list(PARTS)
-    return "\n".join((SCRIPTS / f"{part}.lua").read_text() for part in [*parts, name])
+def text(
+    name: str, clock: str = "manual", quick: bool = True, shape: Sequence[Sequence[int]] = (),
+) -> str:
+    """A script as it is sent: its parts one behind the other. ``shape``: each scope's numbers of
+    rolling, calendar, concurrency and bucket limits."""
+    def part(file: str) -> str:
+        return (SCRIPTS / f"{file}.lua").read_text()
+
+    if name not in ("acquire", "settle"):
+        return part(f"clock-{clock}") + "\n" + part(name)
+    parts = [f"local scope_count = {len(shape)}", part(f"clock-{clock}")]
+    if quick:
+        parts.append(Unrolled(shape).text(part(f"{name}-quick")))
+    return "\n".join([*parts, *map(part, PARTS), part(name)])
+
+
+class Unrolled:
+    """The quick parts for one shape: docs/redis-protocol.md, *How a script is composed*."""
+
+    KINDS = {"rolling": 0, "calendar": 1, "concurrency": 2, "bucket": 3}
+
+    def __init__(self, shape: Sequence[Sequence[int]]) -> None:
+        #: For each scope what its tokens stand for, and its limits: kind and tokens.
+        self.scopes: list[tuple[dict[str, object], list[tuple[str, dict[str, object]]]]] = []
+        state, number = 2, 0
+        for s, (rolling, calendar, concurrency, bucket) in enumerate(shape, 1):
+            kinds = [k for k, n in zip(self.KINDS, (rolling, calendar, concurrency, bucket)) for _ in range(n)]
+            head = 7 + 3 * (len(kinds) - bucket) + 2 * bucket
+            plan = 2 * (len(kinds) - bucket) + 3 * bucket
+            acquire = len(kinds) + bucket
+            tokens = {
+                "ASK_AT": s + 1, "STATE_KEY": state, "HEAD_END": 8 * head - 1, "HEAD_BYTES": 8 * head,
+                "ACQUIRE_FORMAT": "<" + "L" * (plan + acquire),
+                "SETTLE_FORMAT": "<" + "L" * (plan + 3 * (rolling + calendar) + concurrency + 4 * bucket),
+                "HEAD_FORMAT": "<" + "L" * (head - 1), "BRIEF_FORMAT": "<" + "L" * (head - 4), "_S": f"_{s}",
+            }
+            limits = []
+            for i, kind in enumerate(kinds):
+                number += 1
+                limits.append((kind, {
+                    **tokens, "_I": f"_{number}", "CELLS_AT": 8 * (9 + plan + acquire + i) + 1,
+                    "LEASE_KEY": state + (rolling > 0) + 1 + i - rolling - calendar,
+                }))
+            self.scopes.append((tokens, limits))
+            state += 1 + (rolling > 0) + concurrency
+
+    def text(self, template: str) -> str:
+        return "\n".join(self._lines(template.split("\n"), self.scopes, {})) + "\n"
+
+    def _each(self, kind, scopes):
+        if kind == "scope":
+            return [(tokens, [(tokens, limits)]) for tokens, limits in scopes]
+        return [(tokens, []) for _, limits in scopes for k, tokens in limits if kind in (k, "limit")]
+
+    def _lines(self, lines, scopes, tokens):
+        lines = list(lines)
+        while lines:
+            line = lines.pop(0)
+            block = re.fullmatch(r" *--\[\[each (\w+)\]\]", line)
+            if not block:
+                def every(match):
+                    return "".join(self._filled(match[2], found) for found, _ in self._each(match[1], scopes))
+
+                yield self._filled(re.sub(r"--\[\[(\w+):(.*?)\]\]", every, line), tokens)
+                continue
+            body, depth = [], 1
+            while depth:
+                body.append(lines.pop(0))
+                depth += body[-1].strip().startswith("--[[each ") - (body[-1].strip() == "--[[end]]")
+            for found, inner in self._each(block[1], scopes):
+                yield from self._lines(body[:-1], inner or scopes, found)
+
+    def _filled(self, text, tokens):
+        for token, value in tokens.items():
+            text = text.replace(token, str(value))
+        return text
 
 
 def words(*numbers: int) -> bytes:
@@ -158,13 +229,9 @@ class Scope:
     def arguments(self, birth: int, ask: list[int]) -> list[bytes]:
         plan = [word for limit in self.limits for word in limit.plan]
         ask_at = 10 + len(plan)
-        ask = [self.layout, birth, self.lifetime_us, *self.counts, ask_at, 8 * self.head_words,
-               *plan, *ask]
-        return [
-            b"<" + b"L" * len(ask),
-            str(8 * self.head_words - 1).encode(),
-            words(*ask),
-        ]
+        cells = [limit.cells for limit in self.limits if limit.kind == ROLLING]
+        return [words(self.layout, birth, self.lifetime_us, *self.counts, ask_at, 8 * self.head_words,
+                      *plan, *ask, *cells)]
 
     def rare(self, wall: int) -> bytes:
         windows = (limit.window(wall) for limit in self.limits if limit.kind == CALENDAR)
@@ -222,10 +289,9 @@ class Client:
         self.random = random.Random(seed)
         self.known: dict[str, tuple[int, int, int]] = {}  # scope: birth, seen, lifetime
         self.shard = (0, 0, 0)  # birth, seen, until
-        self.shas = {
-            name: server.script_load(text(name, clock, quick))
-            for name in ("acquire", "settle", "renew", "inspect", "load", "reset")
-        }
+        self.quick = quick
+        self.shas: dict[object, str] = {}
+        self.shape: tuple[tuple[int, ...], ...] = ()
         self.steady = self.wall = 0
 
     # The manual clock.
@@ -242,7 +308,13 @@ class Client:
         self.set_clock(self.steady + us, self.wall + us)
 
     def run(self, name: str, keys: Sequence[str], arguments: Sequence[Union[bytes, str]]) -> object:
-        return self.server.evalsha(self.shas[name], len(keys), *keys, *arguments)
+        return self.server.evalsha(self.sha(name), len(keys), *keys, *arguments)
+
+    def sha(self, name: str) -> str:
+        key = (name, self.shape) if name in ("acquire", "settle") else name
+        if key not in self.shas:
+            self.shas[key] = self.server.script_load(text(name, self.clock, self.quick, self.shape))
+        return self.shas[key]
 
     def _shard_key(self, scopes: Sequence[Scope]) -> str:
         return f"admission:{{{scopes[0].tag}}}:shard"
@@ -257,6 +329,7 @@ class Client:
         self, name: str, scopes: Sequence[Scope], member: bytes, arguments: list[bytes],
         births: Sequence[int] = (), windows_at: Optional[int] = None,
     ) -> Reply:
+        self.shape = tuple(tuple(scope.counts) for scope in scopes)
         keys = [self._shard_key(scopes)] + [key for scope in scopes for key in scope.keys]
         wall = self.wall if windows_at is None else windows_at
         rare = b"" if self.lean and windows_at is None else self._rare(scopes, wall, births)

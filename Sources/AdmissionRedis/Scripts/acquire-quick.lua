@@ -1,107 +1,128 @@
 -- The usual decision, before acquire.lua, which decides everything: all states are there and as the
--- client knows them, in their current windows, and every limit fits. It makes no function and no
--- table but each scope's words, since each takes a tenth of a microsecond.
+-- client knows them, in their current windows. It is unrolled for the shape of the call, so that it
+-- makes no table and no loop: docs/redis-protocol.md, *How a script is composed*.
 --
--- Guarantee, KEYS, ARGV, expiry: as acquire.lua. Returns outcome 1, or goes on behind this part with
+-- Guarantee, KEYS, ARGV, expiry: as acquire.lua. Returns outcome 1 or 2, or goes on behind this part with
 -- nothing written.
 local function decide_quickly()
+    local member = ARGV[1]
     -- A call without a lease's name only looks.
-    if #ARGV[1] == 0 then return end
-    local call, read, pack, slice = redis.call, struct.unpack, struct.pack, string.sub
-    local scope_count = math.floor((#ARGV - 1) / 3)
-    local now_us = time_us
-    -- Of the last scope, which is the only one most often, and of those before it.
-    local ask, head
-    local asks, heads
-    local key = 2
-    for s = 1, scope_count do
-        -- The head and the plan's fields, without the descriptors.
-        local value = call('GETRANGE', KEYS[key], '0', ARGV[3 * s])
-        local format = ARGV[3 * s - 1]
-        ask = {read(format, ARGV[3 * s + 1])}
-        if #value ~= ask[9] then return end
-        head = {read(slice(format, 1, #value / 8 + 1), value)}
-        if head[3] ~= ask[1] or head[2] ~= ask[2] or head[6] > now_us
-            or now_us + ask[3] > head[4] then return end
-        local p, q, x = 10, ask[8], 8
-        for _ = 1, ask[4] do
-            local since = now_us - head[x] * ask[p + 1]
-            local count = head[x + 2] + ask[q]
-            if since < 0 or since >= ask[p + 1] or head[x + 1] + count > ask[p] then return end
-            head[x + 2] = count
-            p, q, x = p + 2, q + 1, x + 3
-        end
-        for _ = 1, ask[5] do
-            local count = head[x + 2] + ask[q]
-            local since = wall_us - head[x]
-            if since < ask[p + 1] or since < 0 or wall_us >= head[x + 1]
-                or count > ask[p] then return end
-            head[x + 2] = count
-            p, q, x = p + 2, q + 1, x + 3
-        end
-        for _ = 1, ask[6] do
-            local expiry = now_us + ask[p + 1]
-            if head[x] >= ask[p] or head[x + 1] <= now_us or head[x + 2] > now_us then return end
-            head[x] = head[x] + 1
-            if expiry < head[x + 1] then head[x + 1] = expiry end
-            p, q, x = p + 2, q + 1, x + 3
-        end
-        for _ = 1, ask[7] do
-            local us, rest = head[x], head[x + 1]
-            if us < now_us then us, rest = now_us, 0 end
-            rest = rest + ask[q + 1]
-            if rest >= ask[p + 2] then us, rest = us + 1, rest - ask[p + 2] end
-            -- In this order no step leaves 2^53.
-            local over = us - ask[p] + ask[q]
-            if over > now_us or (over == now_us and rest > ask[p + 1]) then return end
-            head[x], head[x + 1] = us + ask[q], rest
-            p, q, x = p + 3, q + 2, x + 2
-        end
-        head[6], head[7] = now_us, wall_us
-        if s < scope_count then
-            asks, heads = asks or {}, heads or {}
-            asks[s], heads[s] = ask, head
-        end
-        key = key + 1 + ask[6] + (ask[4] > 0 and 1 or 0)
+    if #member == 0 then return end
+    local call, read, pack = redis.call, struct.unpack, struct.pack
+    local now_us, wall_us = time_us, wall_us
+    --[[each scope]]
+    local ask_S = ARGV[ASK_AT]
+    local layout_S, birth_S, lifetime_S = read('<LLL', ask_S)
+    local --[[rolling: limit_I, cell_I,]] --[[calendar: limit_I, guard_I,]]
+        --[[concurrency: limit_I, lease_I,]] --[[bucket: full_I, full_rest_I, parts_I,]]
+        --[[rolling: units_I,]] --[[calendar: units_I,]] --[[concurrency: one_I,]]
+        --[[bucket: units_I, units_rest_I,]] next_S = read('ACQUIRE_FORMAT', ask_S, 73)
+    -- The head and the plan's fields, without the descriptors.
+    local value_S = call('GETRANGE', KEYS[STATE_KEY], '0', 'HEAD_END')
+    if #value_S ~= HEAD_BYTES then return end
+    local life_S, written_S, kept_S, version_S, steady_S, then_S,
+        --[[rolling: epoch_I, base_I, count_I,]] --[[calendar: start_I, end_I, count_I,]]
+        --[[concurrency: live_I, earliest_I, held_I,]] --[[bucket: full_at_I, full_at_rest_I,]]
+        next_S = read('HEAD_FORMAT', value_S, 9)
+    if life_S ~= birth_S or written_S ~= layout_S or steady_S > now_us then return end
+    --[[each rolling]]
+    local fits_I = 0
+    do
+        local since = now_us - epoch_I * cell_I
+        if since < 0 or since >= cell_I then return end
+        if base_I + count_I + units_I > limit_I then fits_I = 1 end
     end
+    --[[end]]
+    --[[each calendar]]
+    local fits_I = 0
+    if wall_us < start_I or wall_us >= end_I then return end
+    if count_I + units_I > limit_I then
+        fits_I = end_I + (units_I > 0 and guard_I or 0)
+    elseif wall_us - start_I < guard_I and units_I > 0 then
+        fits_I = start_I + guard_I
+    end
+    --[[end]]
+    --[[each concurrency]]
+    local fits_I = 0
+    if earliest_I <= now_us then return end
+    if live_I >= limit_I or held_I > now_us then fits_I = 1 end
+    --[[end]]
+    --[[each bucket]]
+    local us_I, rest_I, fits_I = full_at_I, full_at_rest_I, 0
+    if us_I < now_us then us_I, rest_I = now_us, 0 end
+    rest_I = rest_I + units_rest_I
+    if rest_I >= parts_I then us_I, rest_I = us_I + 1, rest_I - parts_I end
+    do
+        -- In this order no step leaves 2^53.
+        local over = us_I - full_I + units_I
+        if over > now_us or (over == now_us and rest_I > full_rest_I) then
+            fits_I = rest_I > full_rest_I and over + 1 or over
+        end
+    end
+    --[[end]]
+    --[[end]]
 
-    -- All is read; what follows writes. A set that was not there, or is none, is for acquire.lua.
-    key = 2
-    for s = 1, scope_count do
-        local ask = s < scope_count and asks[s] or ask
-        local lease_key = key + (ask[4] > 0 and 1 or 0)
-        for i = 1, ask[6] do
-            local expiry = now_us + ask[9 + 2 * (ask[4] + ask[5] + i)]
-            local added = redis.pcall('HSET', KEYS[lease_key + i], '', '',
-                ARGV[1], pack('<L', expiry))
-            if added ~= 1 then
-                -- Another lease has the member, and keeps it; the leases before this one go.
-                if added == 2 then call('DEL', KEYS[lease_key + i]) end
-                local other_key = 2
-                for other = 1, s do
-                    local its_ask = other < scope_count and asks[other] or ask
-                    other_key = other_key + (its_ask[4] > 0 and 1 or 0)
-                    for limit = 1, other == s and i - 1 or its_ask[6] do
-                        call('HDEL', KEYS[other_key + limit], ARGV[1])
-                    end
-                    other_key = other_key + its_ask[6] + 1
-                end
+    if false --[[limit: or fits_I ~= 0]] then
+        -- A rolling limit's cells tell when it fits; without them it is for acquire.lua.
+        local function rolling_fits(key, birth, offset, k, epoch, cell, base, excess)
+            local oldest = math.max(0, epoch - k)
+            local cells = base > 0 and call('GET', key)
+            if base == 0 then
+                oldest = epoch
+            elseif not cells or #cells < offset + 6 * (k + 1)
+                or string.sub(cells, 1, 8) ~= pack('<L', birth) then
                 return
             end
+            for past = oldest, epoch - 1 do
+                excess = excess - read('<I6', cells, offset + 6 * (past % (k + 1)) + 1)
+                if excess <= 0 then return (past + k + 1) * cell end
+            end
+            return (epoch + k + 1) * cell
         end
-        key = lease_key + ask[6] + 1
+        --[[each scope]]
+        local offset_S = 8
+        --[[each rolling]]
+        local cells_I = read('<L', ask_S, CELLS_AT)
+        if fits_I ~= 0 then
+            fits_I = rolling_fits(KEYS[STATE_KEY + 1], life_S, offset_S, cells_I, epoch_I, cell_I,
+                base_I, base_I + count_I + units_I - limit_I)
+            if not fits_I then return end
+        end
+        offset_S = offset_S + 6 * (cells_I + 1)
+        --[[end]]
+        --[[end]]
+        local most = 9007199254740991
+        return pack('<LLLL', 2, now_us, wall_us, 0) --[[scope: .. value_S]]
+            --[[limit: .. pack('<L', math.min(fits_I, most))]]
     end
-    local reply
-    key = 2
-    for s = 1, scope_count do
-        local ask = s < scope_count and asks[s] or ask
-        local head = s < scope_count and heads[s] or head
-        local brief = pack(slice(ARGV[3 * s - 1], 1, ask[9] / 8 - 3), unpack(head, 5))
-        call('SETRANGE', KEYS[key], '32', brief)
-        reply = reply and reply .. brief or brief
-        key = key + 1 + ask[6] + (ask[4] > 0 and 1 or 0)
+
+    --[[each scope]]
+    if now_us + lifetime_S > kept_S then return end
+    --[[end]]
+    -- All is read; what follows writes. A set that was not there, or is none, is for acquire.lua.
+    local leased, added = {}
+    --[[each scope]]
+    --[[each concurrency]]
+    local expiry_I = now_us + lease_I
+    added = redis.pcall('HSET', KEYS[LEASE_KEY], '', '', member, pack('<L', expiry_I))
+    if added ~= 1 then
+        -- Another lease has the member, and keeps it; the leases before this one go.
+        if added == 2 then call('DEL', KEYS[LEASE_KEY]) end
+        for _, key in ipairs(leased) do call('HDEL', key, member) end
+        return
     end
-    return reply
+    leased[#leased + 1] = KEYS[LEASE_KEY]
+    if expiry_I < earliest_I then earliest_I = expiry_I end
+    --[[end]]
+    --[[end]]
+    --[[each scope]]
+    local brief_S = pack('BRIEF_FORMAT', 1, now_us, wall_us
+        --[[rolling:, epoch_I, base_I, count_I + units_I]]
+        --[[calendar:, start_I, end_I, count_I + units_I]]
+        --[[concurrency:, live_I + 1, earliest_I, held_I]] --[[bucket:, us_I + units_I, rest_I]])
+    call('SETRANGE', KEYS[STATE_KEY], '32', brief_S)
+    --[[end]]
+    return '' --[[scope: .. brief_S]]
 end
 local quick_reply = decide_quickly()
 if quick_reply then return quick_reply end

@@ -7,10 +7,10 @@
 --
 -- KEYS[1] shard (string); then for each scope: state (string), cells (string; only with rolling
 --   limits), one lease set (hash) for each concurrency limit.
--- ARGV[1] lease member; for each scope three: format, end, ask; then, if at all, the rare part: what
---   is needed where the client and the store do not agree. Their words, all integers below 2^53, and
---   those of the reply are in docs/redis-protocol.md.
--- Returns one string of words. Of the quick way: 1, and each scope's head from there on. Else the
+-- ARGV[1] lease member; for each scope an ask; then, if at all, the rare part: what is needed where
+--   the client and the store do not agree. Their words, all integers below 2^53, and those of the
+--   reply are in docs/redis-protocol.md.
+-- Returns one string of words. Admitted the quick way: 1, and each scope's head from there on. Else the
 --   outcome (5 admitted, 2 rejected, 3 rare part needed, 4 newer parameters, 6 member taken), steady
 --   and wall instant in us, events; each scope's whole head; if rejected, for each limit 0 (fits), 1
 --   (until unknown) or the instant from which it fits. Or an error that begins with ADMISSION_.

@@ -9,7 +9,7 @@ function scope.open_all()
     local key, rare_at = 2, 8 * (5 + scope_count)
     for s = 1, scope_count do
         state_keys[s] = key
-        local ask = ARGV[3 * s + 1]
+        local ask = ARGV[s + 1]
         local w = {read(words_format(#ask / 8), ask)}
         -- struct.unpack returns one value more, a position.
         w[#w] = nil

@@ -9,6 +9,7 @@
 --   w[10..] parameters of the limits
 --   head + 0 shard's birth  1 birth  2 layout  3 kept us  4 the number 1  5 steady us  6 wall us
 --   head + 7.. fields of the limits
+-- `scope_count` stands in front of all parts.
 local call, read, pack, floor, slice = redis.call, struct.unpack, struct.pack, math.floor, string.sub
 local most = 9007199254740991
 -- A window's count saturates far below what its six bytes in the cells hold: sums stay exact.
@@ -20,9 +21,8 @@ local now_us = time_us
 local events = 0
 -- The reply to give instead of a decision: an error, or what the client has to do first.
 local fault
-local scope_count = floor((#ARGV - 1) / 3)
 -- What the client sends where it and the store may not agree; empty where it left that out.
-local rare = ARGV[3 * scope_count + 2] or ''
+local rare = ARGV[scope_count + 2] or ''
 -- For each scope: its words; the position of its state key; what follows the fields of a state that
 -- is written whole; the new expiry, milliseconds as text; the cells, and whether those changed;
 -- whether its leases are to go; whether it is written in spite of a refusal, since something was
