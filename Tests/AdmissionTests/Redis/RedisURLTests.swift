@@ -49,7 +49,7 @@ struct RedisURLTests {
             sentinels.place
                 == .sentinels(
                     [host("a", 1), host("b", 26_379), host("::1", 2)], master: "my/master"))
-        #expect(sentinels.database == 4 && sentinels.endpoint == nil)
+        #expect(sentinels.database == 4 && sentinels.endpoint?.isMaster == true)
         #expect(
             try RedisURL("redis+cluster://a:1,b").place == .cluster([host("a", 1), host("b")]))
     }
