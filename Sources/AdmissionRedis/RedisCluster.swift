@@ -236,16 +236,20 @@ final class RedisCluster: Sendable {
         for host in map.hosts where known[host] == nil && made[host] == nil {
             made[host] = RedisNode(url.endpoint(.host(host)))
         }
-        // What is let go ends here, outside of the lock.
-        _ = state.withLock { state in
-            var nodes: [RedisHost: RedisNode] = [:]
-            for host in map.hosts { nodes[host] = state.nodes[host] ?? made[host] }
-            let former = (state.nodes, state.masters)
-            state.nodes = nodes
-            state.masters = map.hosts.compactMap { nodes[$0] }
+        let named = Set(map.hosts)
+        let (former, current) = state.withLock { state in
+            let former = state
+            for host in map.hosts where state.nodes[host] == nil { state.nodes[host] = made[host] }
+            state.masters = map.hosts.compactMap { state.nodes[$0] }
+            state.nodes = state.nodes.filter { named.contains($0.key) }
             state.owners = map.owners
-            return former
+            return (former, state)
         }
+        for node in former.masters where !current.masters.contains(where: { $0 === node }) {
+            let slot = former.owners.firstIndex { $0 > 0 && former.masters[Int($0) - 1] === node }
+            slot.flatMap { current.owner(of: $0) }?.inheritFailure(of: node)
+        }
+        // What was let go ends with `former`, outside of the lock.
         return true
     }
 

@@ -50,6 +50,13 @@ final class RedisNode: Sendable {
         return since
     }
 
+    /// Takes over what a node owed that had its slots before: to tell that the store is back.
+    func inheritFailure(of former: RedisNode) {
+        let since = former.failingSince.load(ordering: .relaxed)
+        guard since != 0 else { return }
+        _ = failingSince.compareExchange(expected: 0, desired: since, ordering: .relaxed)
+    }
+
     /// Whether the caller is the one who looks at the server's configuration.
     func beginLooking() -> Bool { !isLookedAt.exchange(true, ordering: .relaxed) }
 

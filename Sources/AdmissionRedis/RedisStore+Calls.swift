@@ -27,8 +27,11 @@ extension RedisStore {
             return reply
         }
         switch error.code {
+        case .tryAgain:
+            // The slot is on its way to another node until after the deadline; both nodes are well.
+            throw .unreachable(retryAfterNanoseconds: nil)
         case .loading, .readOnly, .masterDown, .clusterDown, .busy, .tooFewReplicas, .misconfigured,
-            .moved, .ask, .tryAgain:
+            .moved, .ask:
             noteFailure(.notSent(.turnedAway(error)), of: node)
             throw .unreachable(retryAfterNanoseconds: nil)
         default:

@@ -206,7 +206,7 @@
                 ("redis://:canary-right@127.0.0.1:\(port)/99", .storeUnavailable, false),
                 ("redis://:canary-right@127.0.0.1:\(port)/x", .unsupportedStore, false),
                 ("rediss://:canary-right@127.0.0.1:\(port)", .storeUnavailable, false),
-                ("redis+cluster://:canary-right@127.0.0.1:\(port)", .unsupportedStore, false),
+                ("redis+cluster://:canary-right@127.0.0.1:\(port)", .storeUnavailable, false),
                 ("redis://:canary-right@127.0.0.1:\(port)", .clockMismatch, true),
             ]
             for (url, code, isManual) in cases {
