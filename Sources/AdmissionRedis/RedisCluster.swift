@@ -264,10 +264,13 @@ private struct Pause {
     private var nanoseconds: Int64 = 500_000
     private static let longest: Int64 = 8_000_000
 
-    /// - Returns: false, at once, where the deadline would pass.
+    /// - Returns: false, at once, where too little time would be left: a call that is sent on its last
+    ///   microsecond loses its reply.
     mutating func wait(until deadline: CallDeadline) -> Bool {
         let end = CallDeadline.after(nanoseconds: nanoseconds)
-        guard end < deadline else { return false }
+        guard deadline.nanoseconds.subtractingSaturating(end.nanoseconds) > nanoseconds else {
+            return false
+        }
         let spot = ParkingSpot()
         while CallDeadline.now() < end.nanoseconds { spot.park(until: end.nanoseconds) }
         nanoseconds = min(2 * nanoseconds, Self.longest)

@@ -156,7 +156,9 @@
 
     extension RedisPipeline {
         /// A call with time enough for any machine.
-        func call(_ words: String...) throws -> RedisReply {
+        func call(_ words: String...) throws -> RedisReply { try call(words) }
+
+        func call(_ words: [String]) throws -> RedisReply {
             try call(RedisCommand(words.map { Array($0.utf8) }), until: .generous)
         }
     }

@@ -216,6 +216,10 @@
                 } catch let error as LimiterError {
                     #expect(error.code == code, "\(url): \(error)")
                     #expect(!"\(error)".contains("canary"))
+                    if url.hasPrefix("rediss:") {
+                        #expect(
+                            "\(error)".contains("stunnel") && "\(error)".contains("hiredis 1.0"))
+                    }
                 }
             }
             let limiter = try Self.open(
