@@ -213,7 +213,10 @@ final class RedisCluster: Sendable {
             state.withLock({ $0.beginReading(now: CallDeadline.now()) })
         else { return nil }
         isStale.store(false, ordering: .relaxed)
-        guard let pending = try? node.pipeline.submit(Self.mapCommand) else { return nil }
+        guard let pending = try? node.pipeline.submit(Self.mapCommand) else {
+            isStale.store(true, ordering: .relaxed)
+            return nil
+        }
         return Reading(node: node, pending: pending)
     }
 

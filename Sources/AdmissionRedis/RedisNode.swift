@@ -19,10 +19,18 @@ final class RedisNode: Sendable {
     /// Whether its configuration was looked at. Relaxed: who swaps it looks.
     private let isLookedAt = Atomic<Bool>(false)
 
+    private static let impatient = Circuit(
+        threshold: 3,
+        backoff: Backoff(baseNanoseconds: 50_000_000, ceilingNanoseconds: 500_000_000),
+        probeNanoseconds: 1_000_000_000)
+
     init(_ endpoint: RedisEndpoint) {
         name = "\(endpoint.address)"
         if case .host(let host) = endpoint.address { self.host = host } else { host = nil }
-        pipeline = RedisPipeline(endpoint)
+        var options = RedisPipeline.Options()
+        // Sentinels replace a master within a second or two, and asking them is cheap.
+        if endpoint.isMaster { options.circuit = Self.impatient }
+        pipeline = RedisPipeline(endpoint, options: options)
     }
 
     deinit { pipeline.close() }
