@@ -170,14 +170,23 @@
             #expect(tally["admitted with a token"] == 5, "\(tally.all)")
             // All of it has reached the replica.
             #expect(try servers.admins[1].call("WAIT", "1", "60000") == .integer(1))
+            let isOver = Atomic<Bool>(false)
+            let threads = (0..<3).map { _ in
+                PlainThread {
+                    while !isOver.load(ordering: .sequentiallyConsistent) {
+                        Self.decide(other, tokens: 0, elsewhere, Open())
+                    }
+                }
+            }
             servers.servers[1].kill()
             let began = CallDeadline.now()
             #expect(
                 eventually {
                     Self.decide(gate, tokens: 0, tally, Open())
-                    Self.decide(other, tokens: 0, elsewhere, Open())
                     return tally["admitted"] > 0
                 }, "\(tally.all)")
+            isOver.store(true, ordering: .sequentiallyConsistent)
+            for thread in threads { thread.join() }
             print(
                 "node dead: its slots back after \((CallDeadline.now() - began) / 1_000_000) ms; "
                     + "\(tally.all)")
@@ -194,6 +203,32 @@
             #expect(events.contains { $0.kind == .storeBack })
             // The new master is watched as the old one was.
             #expect(try servers.clients(of: 3) == 1)
+        }
+
+        @Test("a user with the rights that are written down decides, also while the slot moves")
+        func leastRights() throws {
+            let servers = try Self.shared.get()
+            let rights = RedisSentinelTests.rights + ["+cluster|slots", "+asking"]
+            for admin in servers.admins {
+                let user = ["ACL", "SETUSER", "app", "reset", "on", ">pw", "~admission:*"]
+                #expect(try admin.call(user + rights).text == "OK")
+            }
+            let project = Self.project(on: 0, of: servers)
+            let limiter = try Self.open(
+                servers.url.replacing("127.0.0.1", with: "app:pw@127.0.0.1"), deadline: "30s")
+            let gate = try limiter.gate(["project": project])
+            let tally = OutcomeTally()
+            let before = try Self.used(limiter, project)
+            let thread = PlainThread {
+                while tally["admitted"] < 200 { Self.decide(gate, tokens: 0, tally, Open()) }
+            }
+            for (from, to) in [(0, 1), (1, 2), (2, 0)] {
+                try servers.move(Self.slot(project), from: from, to: to)
+            }
+            thread.join()
+            #expect(Set(tally.all.keys) == ["admitted"], "\(tally.all)")
+            #expect(try Self.used(limiter, project)[0] == before[0] + 200)
+            #expect(limiter.events().isEmpty, "\(limiter.events())")
         }
 
         @Test("a node that may evict counters is told of by name")

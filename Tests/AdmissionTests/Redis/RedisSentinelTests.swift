@@ -119,6 +119,56 @@
             sentinel.stop()
         }
 
+        @Test("a forked child asks the sentinels anew; its parent's connection lives on")
+        func forked() throws {
+            let server = try RedisServer()
+            let sentinel = FakeSentinel(server.port)
+            let pipeline = Self.pipeline([sentinel.host])
+            let id = try pipeline.call("CLIENT", "ID")
+            let child = ForkedChild {
+                let own = try? pipeline.call("CLIENT", "ID")
+                return own != nil && own != id
+            }
+            #expect(child.isReady())
+            child.kill()
+            #expect(try pipeline.call("CLIENT", "ID") == id)
+            #expect(sentinel.tally["SENTINEL get-master-addr-by-name m"] == 2)
+            sentinel.stop()
+        }
+
+        /// What docs/redis-store.md says that a user needs, but for the sentinels and clusters.
+        static let rights =
+            "evalsha script|load time get set getrange setrange del pexpire pttl hset hget hmget "
+            .appending("hdel hgetall client|setname").split(separator: " ").map { "+\($0)" }
+
+        @Test("a user with the rights that are written down decides behind sentinels")
+        func leastRights() throws {
+            let server = try RedisServer()
+            let admin = RedisPipeline(server.endpoint)
+            let user = ["ACL", "SETUSER", "app", "reset", "on", ">pw", "~admission:*"]
+            let sentinel = FakeSentinel(server.port)
+            let url = "redis+sentinel://app:pw@\(sentinel.host)/m"
+            func open() throws -> Limiter {
+                try Limiter(
+                    policyJSON: """
+                        {"admission": 1, "policies": [{"name": "p", "limits": [
+                          {"name": "rph", "count": "requests", "limit": 3, "window": "1h"},
+                          {"name": "slots", "count": "concurrency", "limit": 3}]}]}
+                        """,
+                    options: Limiter.Options(anyStore: url, clock: .system, heartbeat: .manual))
+            }
+            #expect(try admin.call(user + Self.rights).text == "OK")
+            // Without ROLE nobody knows whether it is a master.
+            let error = #expect(throws: LimiterError.self) { try open() }
+            #expect("\(String(describing: error))".contains("NOPERM"))
+            #expect(try admin.call(user + Self.rights + ["+role"]).text == "OK")
+            let limiter = try open()
+            let gate = try limiter.gate([])
+            for _ in 0..<3 { #expect(Self.outcome(gate) == "admitted") }
+            #expect(Self.outcome(gate) == "exhausted")
+            sentinel.stop()
+        }
+
         /// A master, a replica that has all of it, and a sentinel, each behind a password.
         private struct Group {
             let master: RedisServer
