@@ -109,6 +109,16 @@ package enum RedisFault: Error, Sendable, Hashable, CustomStringConvertible {
     }
 }
 
+extension RedisFault {
+    /// What lies behind not having found a server.
+    var cause: RedisFault {
+        switch self {
+        case .masterUnknown(_, let last?), .slotUnserved(_, let last?): last.cause
+        default: self
+        }
+    }
+}
+
 /// How far a connection was when a deadline passed.
 package enum RedisStage: Sendable, Hashable, CustomStringConvertible {
     case resolving, connecting, greeting, sending, awaitingReply

@@ -120,6 +120,10 @@ extension RedisStore {
         case .noPermission, .wrongPassword, .passwordNeeded, .denied:
             .denied(url: url, reason: error.message)
         case .other("ADMISSION_DAMAGED"): .corrupted(path: url, what: error.message)
+        case .crossSlot:
+            .refused(
+                url: url, isFull: false,
+                reason: "the keys of one call lie in several slots: \(error.message)")
         case .moved, .ask:
             .refused(
                 url: url, isFull: false,
@@ -129,7 +133,7 @@ extension RedisStore {
     }
 
     func storeError(_ error: RedisError) -> StoreError {
-        switch error.fault {
+        switch error.fault.cause {
         case .wrongPassword, .passwordNeeded: .denied(url: url, reason: "\(error.fault)")
         case .turnedAway(let server): storeError(server)
         default: .refused(url: url, isFull: false, reason: "\(error.fault)")

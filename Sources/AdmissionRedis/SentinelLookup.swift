@@ -49,8 +49,8 @@ final class SentinelLookup: Sendable {
 
     /// The master's address as the first sentinel knows it that answers, one round trip.
     ///
-    /// - Returns: nil when the deadline has passed already. Each sentinel has an equal part of what
-    ///   is left of the time.
+    /// - Returns: nil when the deadline has passed already. Each sentinel but the last has half of
+    ///   what is left of the time: the first one, which knew it, the most.
     /// - Throws: `masterUnknown` where none names it.
     func master(until deadline: Int64) throws(RedisFault) -> RedisHost? {
         var last: RedisFault?
@@ -58,7 +58,8 @@ final class SentinelLookup: Sendable {
         for step in sentinels.indices {
             let now = CallDeadline.now()
             guard now < deadline else { return nil }
-            let share = deadline.subtractingSaturating(now) / Int64(sentinels.count - step)
+            let left = deadline.subtractingSaturating(now)
+            let share = step == sentinels.count - 1 ? left : left / 2
             let index = (first + step) % sentinels.count
             do {
                 let reply = try sentinels[index].call(

@@ -203,6 +203,12 @@
                 ("redis://127.0.0.1:\(LoopbackListener.freePort())", .storeUnavailable, false),
                 ("redis://:canary-wrong@127.0.0.1:\(port)", .storeNotPermitted, false),
                 ("redis://127.0.0.1:\(port)", .storeNotPermitted, false),
+                ("redis+cluster://127.0.0.1:\(port)", .storeNotPermitted, false),
+                ("redis+sentinel://127.0.0.1:\(port)/m", .storeNotPermitted, false),
+                (
+                    "redis+sentinel://127.0.0.1:\(port)/m?sentinel_password=canary-wrong",
+                    .storeNotPermitted, false
+                ),
                 ("redis://:canary-right@127.0.0.1:\(port)/99", .storeUnavailable, false),
                 ("redis://:canary-right@127.0.0.1:\(port)/x", .unsupportedStore, false),
                 ("rediss://:canary-right@127.0.0.1:\(port)", .storeUnavailable, false),
