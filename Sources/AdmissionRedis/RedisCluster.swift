@@ -16,6 +16,7 @@ import Synchronization
 final class RedisCluster: Sendable {
     private let url: RedisURL
     private let seeds: [RedisHost]
+    private let options: RedisPipeline.Options
     private let state = ForkableLock(State(), rank: .redisMemory)
     /// Whether a slot was found elsewhere than the map says. Relaxed: who reads the map clears it.
     private let isStale = Atomic<Bool>(false)
@@ -62,8 +63,9 @@ final class RedisCluster: Sendable {
     /// Nodes that one call asks for the map.
     private static let askedBound = 8
 
-    init(_ url: RedisURL) {
+    init(_ url: RedisURL, options: RedisPipeline.Options = RedisPipeline.Options()) {
         self.url = url
+        self.options = options
         if case .cluster(let hosts) = url.place { seeds = hosts } else { seeds = [] }
     }
 
@@ -178,10 +180,14 @@ final class RedisCluster: Sendable {
         let nodes = known.values.sorted { $0.name < $1.name }
         let start = nodes.isEmpty ? 0 : turn % nodes.count
         let inTurn = nodes[start...] + nodes[..<start]
-        let others = seeds.filter { known[$0] == nil }.map { RedisNode(url.endpoint(.host($0))) }
+        let others = seeds.filter { known[$0] == nil }.map { self.node(to: $0) }
         return
             (inTurn.filter { !$0.isDoubted } + inTurn.filter(\.isDoubted) + others)
             .prefix(Self.askedBound)
+    }
+
+    private func node(to host: RedisHost) -> RedisNode {
+        RedisNode(url.endpoint(.host(host)), options: options)
     }
 
     /// The node that a redirection names; nil for no address and above the bound of nodes.
@@ -190,7 +196,7 @@ final class RedisCluster: Sendable {
             return nil
         }
         if let known = state.withLock({ $0.nodes[host] }) { return known }
-        let made = RedisNode(url.endpoint(.host(host)))
+        let made = self.node(to: host)
         return state.withLock { state in
             if let known = state.nodes[host] { return known }
             guard state.nodes.count < RedisSlotMap.nodesBound else { return nil }
@@ -237,7 +243,7 @@ final class RedisCluster: Sendable {
         let known = state.withLock { $0.nodes }
         var made: [RedisHost: RedisNode] = [asked: node]
         for host in map.hosts where known[host] == nil && made[host] == nil {
-            made[host] = RedisNode(url.endpoint(.host(host)))
+            made[host] = self.node(to: host)
         }
         let named = Set(map.hosts)
         let (former, current) = state.withLock { state in

@@ -19,17 +19,12 @@ final class RedisNode: Sendable {
     /// Whether its configuration was looked at. Relaxed: who swaps it looks.
     private let isLookedAt = Atomic<Bool>(false)
 
-    private static let impatient = Circuit(
-        threshold: 3,
-        backoff: Backoff(baseNanoseconds: 50_000_000, ceilingNanoseconds: 500_000_000),
-        probeNanoseconds: 1_000_000_000)
-
-    init(_ endpoint: RedisEndpoint) {
+    init(_ endpoint: RedisEndpoint, options: RedisPipeline.Options) {
         name = "\(endpoint.address)"
         if case .host(let host) = endpoint.address { self.host = host } else { host = nil }
-        var options = RedisPipeline.Options()
+        var options = options
         // Sentinels replace a master within a second or two, and asking them is cheap.
-        if endpoint.isMaster { options.circuit = Self.impatient }
+        if endpoint.isMaster { options.circuit.limitBackoff(nanoseconds: 500_000_000) }
         pipeline = RedisPipeline(endpoint, options: options)
     }
 

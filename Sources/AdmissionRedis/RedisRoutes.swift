@@ -12,11 +12,13 @@ enum RedisRoutes: Sendable {
     }
 
     /// Opens no connection.
-    init(_ url: RedisURL) {
+    ///
+    /// - Parameter options: of the connection to each server.
+    init(_ url: RedisURL, options: RedisPipeline.Options = RedisPipeline.Options()) {
         if let endpoint = url.endpoint {
-            self = .one(RedisNode(endpoint))
+            self = .one(RedisNode(endpoint, options: options))
         } else {
-            self = .cluster(RedisCluster(url))
+            self = .cluster(RedisCluster(url, options: options))
         }
     }
 

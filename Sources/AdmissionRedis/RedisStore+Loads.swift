@@ -23,7 +23,7 @@ extension RedisStore {
     func limitsInForce(
         _ scopes: [LimitScope]
     ) throws(StoreError) -> (scopes: [LimitScope], hash: UInt64)? {
-        lookAtServers(until: deadline)
+        try lookAtServers(until: deadline)
         let own = state.withLock { $0.documentHash }
         let named = Self.named(scopes)
         var (hash, found) = try rows(named, hash: own, onlyLooks: true)
@@ -149,11 +149,18 @@ extension RedisStore {
 
     /// Warns of a configuration that loses counters, once for each server, and again for one that
     /// comes back; a user who may not ask is not warned.
-    func lookAtServers(until deadline: CallDeadline) {
+    ///
+    /// - Throws: why the one server there is does not answer.
+    func lookAtServers(until deadline: CallDeadline) throws(StoreError) {
         for node in routes.nodes where node.beginLooking() {
             let command = RedisCommand("CONFIG", "GET", "maxmemory-policy")
-            guard let reply = try? node.pipeline.call(command, until: deadline) else {
+            let reply: RedisReply
+            do throws(RedisError) {
+                reply = try node.pipeline.call(command, until: deadline)
+            } catch {
                 node.giveUpLooking()
+                // The other nodes of a cluster have slots of their own.
+                if case .one = routes { throw storeError(error) }
                 continue
             }
             guard case .array(let parts) = reply, parts.count == 2, let policy = parts[1].text,

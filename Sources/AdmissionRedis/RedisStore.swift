@@ -50,7 +50,7 @@ final class RedisStore: RemoteStore {
             }
         }
         if let start = request.manualStart { try makeClock(start) }
-        lookAtServers(until: .after(nanoseconds: Self.patientNanoseconds))
+        try lookAtServers(until: .after(nanoseconds: Self.patientNanoseconds))
     }
 
     /// Opening, loading and moving the clock are in no hurry.
