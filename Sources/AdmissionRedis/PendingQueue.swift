@@ -5,6 +5,7 @@ struct PendingQueue {
 
     var isEmpty: Bool { start == entries.count }
     var count: Int { entries.count - start }
+    var first: PendingReply? { isEmpty ? nil : entries[start] }
 
     mutating func append(_ pending: PendingReply) { entries.append(pending) }
 

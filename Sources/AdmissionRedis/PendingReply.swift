@@ -19,6 +19,8 @@ package final class PendingReply: @unchecked Sendable {
     /// The command; empty once a connection has it.
     var bytes: [UInt8]
     let byteCount: Int
+    /// Replies that come first and are dropped.
+    private var leadingReplies: Int
     var place = Place.unsent
     var result: Result<RedisReply, RedisError>?
     /// Whether its caller sleeps, or is about to.
@@ -38,8 +40,16 @@ package final class PendingReply: @unchecked Sendable {
         self.submittedAt = submittedAt
         bytes = command.bytes
         byteCount = command.bytes.count
+        leadingReplies = command.leadingReplies
         self.isProbe = isProbe
         self.gatheredAt = gatheredAt
+    }
+
+    /// Whether the next reply is one that is dropped; each is told of once.
+    func takesLeadingReply() -> Bool {
+        guard leadingReplies > 0 else { return false }
+        leadingReplies -= 1
+        return true
     }
 
     /// Sleeps until `wake` or the deadline; returns early now and then. Not under the lock.

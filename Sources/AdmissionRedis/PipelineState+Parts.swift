@@ -10,6 +10,8 @@ extension PipelineState {
         var writtenBytes: Int64 = 0
         /// Somebody writes; what was given may have been written then, all of it.
         var isWriting = false
+        /// The server has said that another one is to be asked.
+        var isLeft = false
         /// The system takes no more for now.
         var isBlocked = false
         /// When something last came, or the first command went out after a pause.

@@ -161,6 +161,7 @@ struct PipelineState<Connection: AnyObject, Dialer: AnyObject> {
             guard link.greeting.isOver, !unsent.isEmpty, isDue(pending, now: now) else {
                 return nil
             }
+            if link.isLeft { return leave(link) }
             if sent.isEmpty && now - link.progressAt > options.idleNanoseconds {
                 self.link?.isWriting = true
                 return .check(link.connection)
@@ -169,6 +170,15 @@ struct PipelineState<Connection: AnyObject, Dialer: AnyObject> {
         }
         self.link?.isWriting = true
         return .write(link.connection, bytes)
+    }
+
+    /// Nothing more is written to a server that is none to write to. Once the last reply has come, the
+    /// next command finds the server anew: a name may be another host's then, or a sentinel knows.
+    private mutating func leave(_ link: Link) -> Turn? {
+        guard sent.isEmpty else { return nil }
+        actions.shutDowns.append(link.connection)
+        self.link = nil
+        return nil
     }
 
     /// Few batches are under way at a time, so that the commands of many callers gather; none waits
@@ -298,9 +308,11 @@ struct PipelineState<Connection: AnyObject, Dialer: AnyObject> {
             try link?.greeting.receive(reply)
             return
         }
+        if sent.first?.takesLeadingReply() ?? false { return }
         guard let pending = sent.popFirst() else {
             throw .protocolError("a reply to no command")
         }
+        if case .error(let error) = reply, error.saysElsewhere { link?.isLeft = true }
         if pending.endsFlush { link?.batchesUnderWay -= 1 }
         circuit.succeed()
         finish(pending, .success(reply))

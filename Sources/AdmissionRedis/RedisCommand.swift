@@ -5,6 +5,8 @@
 package struct RedisCommand: Sendable, Hashable {
     /// The protocol's bytes.
     package let bytes: [UInt8]
+    /// How many replies come before the command's own, and are dropped.
+    let leadingReplies: Int
 
     /// - Parameter words: the command's name and its arguments; at least one.
     package init(_ words: [[UInt8]]) {
@@ -16,9 +18,18 @@ package struct RedisCommand: Sendable, Hashable {
         self.init(words.map { Array($0.utf8) })
     }
 
-    fileprivate init(bytes: [UInt8]) {
+    fileprivate init(bytes: [UInt8], leadingReplies: Int = 0) {
         self.bytes = bytes
+        self.leadingReplies = leadingReplies
     }
+
+    /// The command for a node of a cluster that takes the slot over: ASKING goes in front of it, as a
+    /// pair that nothing comes between. Where ASKING is refused, the node sends the command away.
+    var asking: RedisCommand {
+        RedisCommand(bytes: Self.askingBytes + bytes, leadingReplies: 1)
+    }
+
+    private static let askingBytes = RedisCommand("ASKING").bytes
 
     /// The constant head of commands that differ in their last arguments only.
     package struct Prepared: Sendable, Hashable {

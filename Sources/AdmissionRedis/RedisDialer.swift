@@ -3,11 +3,14 @@ import Glibc
 /// One attempt to connect to a server, carried on by whoever has time.
 ///
 /// A caller's deadline may be shorter than a connection takes: the attempt stays, and the next
-/// caller goes on with it. It looks the host up and tries its addresses one after the other.
+/// caller goes on with it. It asks the sentinels where there are any, looks the host up and
+/// tries its addresses one after the other.
 ///
 /// Not for two threads at a time: whoever drives the pipeline has it.
 final class RedisDialer {
     private let endpoint: RedisEndpoint
+    /// Who is asked for the address; nil where the endpoint has one.
+    private let sentinels: SentinelLookup?
     private var lookup: HostLookup?
     private var addresses: ArraySlice<SocketAddress>?
     private var addressCount: Int64 = 1
@@ -23,8 +26,11 @@ final class RedisDialer {
     }
 
     /// - Parameter limitNanoseconds: for all addresses together; each has an equal part of it.
-    init(_ endpoint: RedisEndpoint, limitNanoseconds: Int64) {
+    init(
+        _ endpoint: RedisEndpoint, sentinels: SentinelLookup? = nil, limitNanoseconds: Int64
+    ) {
         self.endpoint = endpoint
+        self.sentinels = sentinels
         self.limitNanoseconds = limitNanoseconds
     }
 
@@ -99,12 +105,21 @@ final class RedisDialer {
     private func resolve(until deadline: Int64) throws(RedisFault) -> [SocketAddress]? {
         switch endpoint.address {
         case .unixSocket(let path): return [try Self.address(ofSocketAt: path)]
-        case .host(let host):
+        case .host(let host): return try resolve(host, until: deadline)
+        case .master:
             if let lookup { return try lookup.addresses(until: deadline) }
-            let lookup = try HostLookup(host)
-            self.lookup = lookup
-            return try lookup.addresses(until: deadline)
+            guard let host = try sentinels?.master(until: deadline) else { return nil }
+            return try resolve(host, until: deadline)
         }
+    }
+
+    private func resolve(
+        _ host: RedisHost, until deadline: Int64
+    ) throws(RedisFault) -> [SocketAddress]? {
+        if let lookup { return try lookup.addresses(until: deadline) }
+        let lookup = try HostLookup(host)
+        self.lookup = lookup
+        return try lookup.addresses(until: deadline)
     }
 
     private static func address(ofSocketAt path: String) throws(RedisFault) -> SocketAddress {

@@ -3,11 +3,14 @@ package struct RedisEndpoint: Sendable, Hashable {
     package enum Address: Sendable, Hashable, CustomStringConvertible {
         case host(RedisHost)
         case unixSocket(path: String)
+        /// Whichever server the sentinels call the master, asked anew for each connection.
+        case master(RedisSentinels)
 
         package var description: String {
             switch self {
             case .host(let host): "\(host)"
             case .unixSocket(let path): path
+            case .master(let sentinels): "the master \(sentinels.master)"
             }
         }
     }
@@ -28,6 +31,11 @@ package struct RedisEndpoint: Sendable, Hashable {
         self.database = database
         self.isEncrypted = isEncrypted
     }
+
+    /// Whether the server has to be a master, by its own words, to be used.
+    var isMaster: Bool {
+        if case .master = address { true } else { false }
+    }
 }
 
 extension RedisURL {
@@ -37,12 +45,18 @@ extension RedisURL {
             address, user: user, password: password, database: database, isEncrypted: isEncrypted)
     }
 
-    /// The one server of a URL that names one; nil where sentinels or a cluster have to be asked.
+    /// The one server at a time that a URL leads to; nil for a cluster.
     package var endpoint: RedisEndpoint? {
         switch place {
         case .server(let host): endpoint(.host(host))
         case .unixSocket(let path): endpoint(.unixSocket(path: path))
-        case .sentinels, .cluster: nil
+        case .sentinels(let hosts, let master):
+            endpoint(
+                .master(
+                    RedisSentinels(
+                        hosts: hosts, master: master, user: sentinelUser,
+                        password: sentinelPassword)))
+        case .cluster: nil
         }
     }
 }

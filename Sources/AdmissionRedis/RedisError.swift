@@ -51,6 +51,12 @@ package enum RedisFault: Error, Sendable, Hashable, CustomStringConvertible {
     case wrongDatabase(Int, String)
     /// The server refuses the connection, in its words.
     case turnedAway(RedisServerError)
+    /// The server that the sentinels named is none that may be written to: its role.
+    case notMaster(role: String)
+    /// No sentinel names the master: its name, and why the last of them did not.
+    indirect case masterUnknown(name: String, last: RedisFault?)
+    /// No node of the cluster has the slot, or none says so: why the last of them did not.
+    indirect case slotUnserved(Int, last: RedisFault?)
     /// As many commands wait for their replies as a connection takes.
     case tooManyCommands(Int)
     /// The path of the socket is longer than the system takes: its bytes and the most.
@@ -84,6 +90,11 @@ package enum RedisFault: Error, Sendable, Hashable, CustomStringConvertible {
         case .passwordNeeded: "the server asks for a password and the URL has none"
         case .wrongDatabase(let number, let text): "database \(number) was refused: \(text)"
         case .turnedAway(let error): "the server turned the connection away: \(error)"
+        case .notMaster(let role): "the server is no master any more but a \(role)"
+        case .masterUnknown(let name, let last):
+            "no sentinel names the master \(name)" + (last.map { " (\($0))" } ?? "")
+        case .slotUnserved(let slot, let last):
+            "no node of the cluster is known for slot \(slot)" + (last.map { " (\($0))" } ?? "")
         case .tooManyCommands(let count): "\(count) commands wait for their replies already"
         case .pathTooLong(let bytes, let accepted):
             "the socket's path has \(bytes) bytes; accepted: \(accepted)"
@@ -94,6 +105,16 @@ package enum RedisFault: Error, Sendable, Hashable, CustomStringConvertible {
         case .notBuilt: "this library was built without the package trait Redis"
         case .forked: "the process was forked meanwhile"
         case .closed: "the connection was closed"
+        }
+    }
+}
+
+extension RedisFault {
+    /// What lies behind not having found a server.
+    var cause: RedisFault {
+        switch self {
+        case .masterUnknown(_, let last?), .slotUnserved(_, let last?): last.cause
+        default: self
         }
     }
 }

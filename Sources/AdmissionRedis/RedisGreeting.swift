@@ -6,6 +6,8 @@ struct RedisGreeting: Sendable {
     private enum Step: Sendable {
         case login
         case database(Int)
+        /// Of a server that sentinels named: it may have become a replica meanwhile.
+        case role
         case name
     }
 
@@ -19,7 +21,8 @@ struct RedisGreeting: Sendable {
     init(_ endpoint: RedisEndpoint, name: String) {
         steps =
             (endpoint.password == nil ? [] : [.login])
-            + (endpoint.database == 0 ? [] : [.database(endpoint.database)]) + [.name]
+            + (endpoint.database == 0 ? [] : [.database(endpoint.database)])
+            + (endpoint.isMaster ? [.role] : []) + [.name]
         byteCount = Self.commands(endpoint, name: name).count
     }
 
@@ -33,6 +36,7 @@ struct RedisGreeting: Sendable {
         if endpoint.database != 0 {
             commands.append(RedisCommand("SELECT", "\(endpoint.database)"))
         }
+        if endpoint.isMaster { commands.append(RedisCommand("ROLE")) }
         commands.append(RedisCommand("CLIENT", "SETNAME", name))
         return commands.flatMap(\.bytes)
     }
@@ -46,7 +50,14 @@ struct RedisGreeting: Sendable {
         guard !isOver else { return }
         let step = steps[answered]
         answered += 1
-        guard case .error(let error) = reply else { return }
+        guard case .error(let error) = reply else {
+            guard case .role = step else { return }
+            guard case .array(let parts) = reply, let role = parts.first?.text else {
+                throw .protocolError("a role that is none")
+            }
+            guard role == "master" else { throw .notMaster(role: role) }
+            return
+        }
         switch (step, error.code) {
         // A server's words about a login may repeat it.
         case (.login, .wrongPassword), (.login, .other): throw .wrongPassword
@@ -57,6 +68,7 @@ struct RedisGreeting: Sendable {
         case (_, .other) where error.message.hasPrefix("ERR max number of clients"):
             throw .turnedAway(error)
         case (.database(let number), _): throw .wrongDatabase(number, error.message)
+        case (.role, _): throw .turnedAway(error)
         // The name serves people only; users and proxies may lack the right to set it.
         case (.name, _): break
         }

@@ -59,9 +59,11 @@ package final class RedisPipeline: Sendable {
     package init(_ endpoint: RedisEndpoint, options: Options = Options()) {
         self.endpoint = endpoint
         self.options = options
+        let sentinels = SentinelLookup(endpoint, options: options)
         lock = ForkableLock(
             State(options: options, identity: ProcessIdentity.current()) {
-                RedisDialer(endpoint, limitNanoseconds: options.connectNanoseconds)
+                RedisDialer(
+                    endpoint, sentinels: sentinels, limitNanoseconds: options.connectNanoseconds)
             }, rank: .redis)
     }
 

@@ -75,6 +75,8 @@ final class RedisShard: Sendable {
     let key: [UInt8]
     /// In front of the keys of its scopes.
     let prefix: [UInt8]
+    /// Of all its keys, in a cluster.
+    let slot: Int
     private let state = ForkableLock(Known(), rank: .redisMemory)
 
     /// - Parameter value: of the document's `shard` attribute; nil: there is but one shard.
@@ -87,6 +89,7 @@ final class RedisShard: Sendable {
         }
         prefix = Array("admission:{".utf8) + (tag ?? Array("admission".utf8)) + Array("}:".utf8)
         key = prefix + Array("shard".utf8)
+        slot = RedisSlots.slot(ofKey: key)
     }
 
     var known: Known { state.withLock { $0 } }

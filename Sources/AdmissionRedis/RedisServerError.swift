@@ -48,6 +48,14 @@ package struct RedisServerError: Error, Sendable, Hashable, CustomStringConverti
 
     package var description: String { message }
 
+    /// Whether the server says that it is the wrong one, or not yet the right one.
+    var saysElsewhere: Bool {
+        switch code {
+        case .readOnly, .loading, .masterDown: true
+        default: false
+        }
+    }
+
     private static func code(_ name: String, _ rest: [String]) -> Code {
         switch name {
         case "NOSCRIPT": .noScript

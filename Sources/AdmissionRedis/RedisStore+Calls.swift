@@ -10,50 +10,57 @@ extension RedisStore {
     }
 
     /// Calls a script and notes how that went.
+    ///
+    /// - Parameter slot: of all its keys.
     func call(
-        _ script: RedisScript, _ command: RedisCommand, until deadline: CallDeadline
+        _ script: RedisScript, _ command: RedisCommand, slot: Int, until deadline: CallDeadline
     ) throws(Fault) -> RedisReply {
-        let reply: RedisReply
+        let (reply, node): (RedisReply, RedisNode)
         do {
-            reply = try script.call(command, on: pipeline, until: deadline)
+            (reply, node) = try routes.call(script, command, slot: slot, until: deadline)
         } catch {
-            noteFailure(error)
-            throw .unreachable(retryAfterNanoseconds: Self.retryAfter(error.fault))
+            noteFailure(error.error, of: error.node)
+            throw .unreachable(retryAfterNanoseconds: Self.retryAfter(error.error.fault))
         }
         guard case .error(let error) = reply else {
-            noteSuccess()
+            noteSuccess(of: node)
             return reply
         }
         switch error.code {
+        case .tryAgain:
+            // The slot is on its way to another node until after the deadline; both nodes are well.
+            throw .unreachable(retryAfterNanoseconds: nil)
         case .loading, .readOnly, .masterDown, .clusterDown, .busy, .tooFewReplicas, .misconfigured,
-            .moved, .ask, .tryAgain:
-            noteFailure(.notSent(.turnedAway(error)))
+            .moved, .ask:
+            noteFailure(.notSent(.turnedAway(error)), of: node)
             throw .unreachable(retryAfterNanoseconds: nil)
         default:
-            noteSuccess()
+            noteSuccess(of: node)
             throw .refused(storeError(error))
         }
     }
 
     /// The same where it is an error that nobody answers.
     func patientCall(
-        _ script: RedisScript, _ command: RedisCommand, until deadline: CallDeadline
+        _ script: RedisScript, _ command: RedisCommand, slot: Int, until deadline: CallDeadline
     ) throws(StoreError) -> RedisReply {
         let reply: RedisReply
-        do throws(RedisError) {
-            reply = try script.call(command, on: pipeline, until: deadline)
+        do throws(RedisRoutes.Failure) {
+            reply = try routes.call(script, command, slot: slot, until: deadline).reply
         } catch {
-            throw storeError(error)
+            throw storeError(error.error)
         }
         if case .error(let error) = reply { throw storeError(error) }
         return reply
     }
 
     /// A plain command of somebody who is in no hurry.
-    func patientCall(_ command: RedisCommand) throws(StoreError) -> RedisReply {
+    func patientCall(
+        _ command: RedisCommand, on node: RedisNode
+    ) throws(StoreError) -> RedisReply {
         let reply: RedisReply
         do throws(RedisError) {
-            reply = try pipeline.call(
+            reply = try node.pipeline.call(
                 command, until: .after(nanoseconds: Self.patientNanoseconds))
         } catch {
             throw storeError(error)
@@ -67,24 +74,17 @@ extension RedisStore {
         return max(0, until - CallDeadline.now())
     }
 
-    private func noteFailure(_ error: RedisError) {
+    private func noteFailure(_ error: RedisError, of node: RedisNode) {
         // An open circuit tells of a failure that was noted.
         if case .circuitOpen = error.fault { return }
-        let now = CallDeadline.now()
-        state.withLock { state in
-            guard state.failingSince == 0 else { return }
-            state.failingSince = now
-            state.note(.lost(reason: "\(url): \(error)"))
-        }
+        guard node.noteFailure() else { return }
+        state.withLock { $0.note(.lost(reason: "\(url): \(node.name): \(error)")) }
     }
 
-    private func noteSuccess() {
-        let now = CallDeadline.now()
-        state.withLock { state in
-            guard state.failingSince != 0 else { return }
-            state.note(.back(outageNanoseconds: now - state.failingSince))
-            state.failingSince = 0
-        }
+    private func noteSuccess(of node: RedisNode) {
+        guard let since = node.noteSuccess() else { return }
+        let outage = CallDeadline.now() - since
+        state.withLock { $0.note(.back(outageNanoseconds: outage)) }
     }
 
     /// What a reply tells beside its answer.
@@ -120,12 +120,20 @@ extension RedisStore {
         case .noPermission, .wrongPassword, .passwordNeeded, .denied:
             .denied(url: url, reason: error.message)
         case .other("ADMISSION_DAMAGED"): .corrupted(path: url, what: error.message)
+        case .crossSlot:
+            .refused(
+                url: url, isFull: false,
+                reason: "the keys of one call lie in several slots: \(error.message)")
+        case .moved, .ask:
+            .refused(
+                url: url, isFull: false,
+                reason: "a node of a cluster, which redis+cluster:// reaches: \(error.message)")
         default: .refused(url: url, isFull: false, reason: error.message)
         }
     }
 
     func storeError(_ error: RedisError) -> StoreError {
-        switch error.fault {
+        switch error.fault.cause {
         case .wrongPassword, .passwordNeeded: .denied(url: url, reason: "\(error.fault)")
         case .turnedAway(let server): storeError(server)
         default: .refused(url: url, isFull: false, reason: "\(error.fault)")

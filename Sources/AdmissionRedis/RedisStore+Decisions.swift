@@ -132,7 +132,8 @@ extension RedisStore {
         _ call: RedisCall, _ rarePart: [UInt8]?, until deadline: CallDeadline
     ) throws(Fault) -> RedisAnswer {
         let reply = try self.call(
-            call.form.script, call.form.command(call.arguments, rarePart), until: deadline)
+            call.form.script, call.form.command(call.arguments, rarePart),
+            slot: call.plan.shard.slot, until: deadline)
         guard case .bytes(let bytes) = reply,
             let answer = RedisAnswer(bytes, scopes: call.plan.scopes)
         else {

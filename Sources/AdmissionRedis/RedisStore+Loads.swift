@@ -3,6 +3,7 @@ import Admission
 /// Documents, the clock and the server itself.
 extension RedisStore {
     private static let loadsKey = Array("admission:{admission}:load".utf8)
+    private static let loadsSlot = RedisSlots.slot(ofKey: loadsKey)
     private static let clockKey = "admission:clock"
 
     func load(
@@ -22,6 +23,7 @@ extension RedisStore {
     func limitsInForce(
         _ scopes: [LimitScope]
     ) throws(StoreError) -> (scopes: [LimitScope], hash: UInt64)? {
+        try lookAtServers(until: deadline)
         let own = state.withLock { $0.documentHash }
         let named = Self.named(scopes)
         var (hash, found) = try rows(named, hash: own, onlyLooks: true)
@@ -105,7 +107,7 @@ extension RedisStore {
         ).command(arguments)
         // Looking is done now and then: an outage must not hold that up.
         let reply = try patientCall(
-            scripts.load, command,
+            scripts.load, command, slot: Self.loadsSlot,
             until: onlyLooks ? deadline : .after(nanoseconds: Self.patientNanoseconds))
         guard case .array(let parts) = reply, parts.count == limits.count + 2,
             case .bytes(let before) = parts[0]
@@ -124,35 +126,52 @@ extension RedisStore {
     func makeClock(_ start: Int64) throws(StoreError) {
         // As in a segment, steady time begins at 0.
         for (field, instant) in [("steady", 0), ("wall", start)] {
-            _ = try patientCall(RedisCommand("HSETNX", Self.clockKey, field, "\(instant)"))
+            try callClock("HSETNX", Self.clockKey, field, "\(instant)")
         }
-        _ = try patientCall(RedisCommand("EXPIRE", Self.clockKey, "86400"))
+        try callClock("EXPIRE", Self.clockKey, "86400")
     }
 
     func advance(_ nanoseconds: Int64) throws(StoreError) {
         for field in ["steady", "wall"] {
-            _ = try patientCall(RedisCommand("HINCRBY", Self.clockKey, field, "\(nanoseconds)"))
+            try callClock("HINCRBY", Self.clockKey, field, "\(nanoseconds)")
         }
     }
 
     func setTime(_ unixNanoseconds: Int64) throws(StoreError) {
-        _ = try patientCall(RedisCommand("HSET", Self.clockKey, "wall", "\(unixNanoseconds)"))
+        try callClock("HSET", Self.clockKey, "wall", "\(unixNanoseconds)")
     }
 
-    /// Warns of a configuration that loses counters; a user who may not ask is not warned.
-    func lookAtServer() throws(StoreError) {
-        let command = RedisCommand("CONFIG", "GET", "maxmemory-policy")
-        guard
-            let reply = try? pipeline.call(
-                command, until: .after(nanoseconds: Self.patientNanoseconds)),
-            case .array(let parts) = reply, parts.count == 2, let policy = parts[1].text,
-            policy != "noeviction"
-        else { return }
-        state.withLock { state in
-            state.note(
-                .unsafe(
-                    what: "\(url): maxmemory-policy is \(policy): counters may be evicted; "
-                        + "set it to noeviction"))
+    /// No URL of a cluster has a manual clock.
+    private func callClock(_ words: String...) throws(StoreError) {
+        guard case .one(let node) = routes else { return }
+        _ = try patientCall(RedisCommand(words.map { Array($0.utf8) }), on: node)
+    }
+
+    /// Warns of a configuration that loses counters, once for each server, and again for one that
+    /// comes back; a user who may not ask is not warned.
+    ///
+    /// - Throws: why the one server there is does not answer.
+    func lookAtServers(until deadline: CallDeadline) throws(StoreError) {
+        for node in routes.nodes where node.beginLooking() {
+            let command = RedisCommand("CONFIG", "GET", "maxmemory-policy")
+            let reply: RedisReply
+            do throws(RedisError) {
+                reply = try node.pipeline.call(command, until: deadline)
+            } catch {
+                node.giveUpLooking()
+                // The other nodes of a cluster have slots of their own.
+                if case .one = routes { throw storeError(error) }
+                continue
+            }
+            guard case .array(let parts) = reply, parts.count == 2, let policy = parts[1].text,
+                policy != "noeviction"
+            else { continue }
+            state.withLock { state in
+                state.note(
+                    .unsafe(
+                        what: "\(url): \(node.name): maxmemory-policy is \(policy): counters may "
+                            + "be evicted; set it to noeviction"))
+            }
         }
     }
 }

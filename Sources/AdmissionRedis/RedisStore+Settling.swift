@@ -106,6 +106,7 @@ extension RedisStore {
         _ renewals: [(index: Int, RemoteRenewal)], until deadline: CallDeadline,
         into results: inout [Bool?]
     ) {
+        let slot = renewals.first.map { redisPlan($0.1.plan).shard.slot }
         var keys: [[UInt8]] = []
         var positions: [[UInt8]: Int64] = [:]
         var words: [Int64] = []
@@ -127,10 +128,10 @@ extension RedisStore {
                 named.append((index, renewal.lease, set.step))
             }
         }
-        guard !named.isEmpty else { return }
+        guard !named.isEmpty, let slot else { return }
         let command = scripts.renew.prepared(keys: keys, variableCount: 2)
             .command([RedisWords.pack(words), members])
-        guard let reply = try? call(scripts.renew, command, until: deadline),
+        guard let reply = try? call(scripts.renew, command, slot: slot, until: deadline),
             case .bytes(let bytes) = reply, let expiries = RedisWords.unpack(bytes),
             expiries.count == named.count + 1
         else { return }

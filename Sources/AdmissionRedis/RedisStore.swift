@@ -1,6 +1,6 @@
 import Admission
 
-/// The store whose counters stand in one Redis or Valkey server.
+/// The store whose counters stand in a Redis or Valkey server, or in the nodes of a cluster.
 ///
 /// A decision is one call of a script for all its limits: one round trip. The server's clock decides.
 /// What a call was charged whose reply is lost stays charged, and is never sent again.
@@ -10,7 +10,7 @@ final class RedisStore: RemoteStore {
     let url: String
     let mode = StoreMode.redis
     let scripts: RedisScripts
-    let pipeline: RedisPipeline
+    let routes: RedisRoutes
     let isClockManual: Bool
     let state: ForkableLock<RedisStoreState>
     let leases = ForkableLock(RedisLeases(), rank: .redisMemory)
@@ -22,10 +22,10 @@ final class RedisStore: RemoteStore {
         let parsed = try RedisURL(request.url)
         url = parsed.description
         isClockManual = parsed.isClockManual
-        guard let endpoint = parsed.endpoint else {
-            throw .invalidURL(
-                url: parsed.description,
-                reason: "this version reaches one server: redis: or redis+unix:")
+        guard !parsed.isEncrypted else {
+            throw .refused(
+                url: parsed.description, isFull: false,
+                reason: "\(RedisFault.tlsUnavailable(hiredis: ReplyParser.version))")
         }
         guard isClockManual == (request.manualStart != nil) else {
             throw .clockMismatch(path: parsed.description, isManual: isClockManual)
@@ -40,13 +40,18 @@ final class RedisStore: RemoteStore {
                 url: parsed.description, reason: "slices are not there yet; accepted: false")
         }
         scripts = isClockManual ? .byManualClock : .bySystemClock
-        pipeline = RedisPipeline(endpoint)
+        routes = RedisRoutes(parsed)
         state = ForkableLock(RedisStoreState(settings: request.settings), rank: .redisStore)
+        if case .cluster(let cluster) = routes {
+            do throws(RedisRoutes.Failure) {
+                try cluster.readMap(until: .after(nanoseconds: Self.patientNanoseconds))
+            } catch {
+                throw storeError(error.error)
+            }
+        }
         if let start = request.manualStart { try makeClock(start) }
-        try lookAtServer()
+        try lookAtServers(until: .after(nanoseconds: Self.patientNanoseconds))
     }
-
-    deinit { pipeline.close() }
 
     /// Opening, loading and moving the clock are in no hurry.
     static let patientNanoseconds: Int64 = 5_000_000_000
@@ -152,8 +157,6 @@ struct RedisStoreState: Sendable {
     var wall: Int64 = 0
     var wallAsOf: Int64 = 0
 
-    /// Since when calls fail, monotonic ns; 0: they do not.
-    var failingSince: Int64 = 0
     var notes: [RemoteNote] = []
     static let notesBound = 64
 
@@ -190,7 +193,7 @@ extension RemoteLimit {
 }
 
 extension StoreOpener {
-    /// Stores on Redis and Valkey, at `redis:` and `redis+unix:` URLs.
+    /// Stores on Redis and Valkey, at the URLs that `RedisURL` reads.
     public static var redis: StoreOpener {
         StoreOpener(schemes: RedisURL.schemes) { request throws(StoreError) in
             try RedisStore(request)

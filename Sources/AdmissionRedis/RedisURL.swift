@@ -9,9 +9,11 @@ import Admission
 /// redis+sentinel://h1:26379,h2/master-name/0 the master that the sentinels name
 /// redis+cluster://h1:6379,h2                 a cluster, from any of its nodes
 /// ```
-/// Parts are percent-decoded; hosts are names, IPv4 addresses or IPv6 addresses in brackets. The one
-/// option is `clock=manual`, with every scheme. A password stands in `password` alone and is printed
-/// by nothing: a description shows `***` for it, and an error shows no part of a user or a password.
+/// Parts are percent-decoded; hosts are names, IPv4 addresses or IPv6 addresses in brackets. Options:
+/// `clock=manual`, but for clusters; `tls=true` or `tls=false`, but for sockets; with sentinels
+/// `sentinel_user` and `sentinel_password`, which are for the sentinels alone. A password stands in
+/// `password` or `sentinelPassword` and is printed by nothing: a description shows `***` for it, and
+/// an error shows no part of a user or a password.
 package struct RedisURL: Sendable, Hashable, CustomStringConvertible {
     package enum Place: Sendable, Hashable {
         case server(RedisHost)
@@ -23,6 +25,9 @@ package struct RedisURL: Sendable, Hashable, CustomStringConvertible {
     package let place: Place
     package let user: String?
     package let password: RedisPassword?
+    /// How to log in at the sentinels; the servers have `user` and `password`.
+    package let sentinelUser: String?
+    package let sentinelPassword: RedisPassword?
     /// From 0; a cluster has no other.
     package let database: Int
     package let isEncrypted: Bool
@@ -46,35 +51,38 @@ package struct RedisURL: Sendable, Hashable, CustomStringConvertible {
     }
 
     init(
-        place: Place, user: String?, password: RedisPassword?, database: Int, isEncrypted: Bool,
-        isClockManual: Bool
+        place: Place, login: (user: String?, password: RedisPassword?), database: Int,
+        isEncrypted: Bool, options: RedisURLOptions
     ) {
         self.place = place
-        self.user = user
-        self.password = password
+        (user, password) = login
+        (sentinelUser, sentinelPassword) = (options.sentinelUser, options.sentinelPassword)
         self.database = database
         self.isEncrypted = isEncrypted
-        self.isClockManual = isClockManual
+        isClockManual = options.isClockManual
     }
 
-    /// The URL with `***` for the password.
+    /// The URL with `***` for the passwords.
     package var description: String {
         let login = password == nil ? user.map { $0 + "@" } ?? "" : (user ?? "") + ":***@"
-        let clock = isClockManual ? "clock=manual" : ""
+        var options: [String] = []
+        let front: String
         switch place {
         case .server(let host):
-            return (isEncrypted ? "rediss://" : "redis://") + login + "\(host)/\(database)"
-                + (clock.isEmpty ? "" : "?" + clock)
+            front = (isEncrypted ? "rediss://" : "redis://") + login + "\(host)/\(database)"
         case .unixSocket(let path):
-            return "redis+unix://\(login)\(path)?db=\(database)"
-                + (clock.isEmpty ? "" : "&" + clock)
+            front = "redis+unix://\(login)\(path)"
+            options.append("db=\(database)")
         case .sentinels(let hosts, let master):
-            return "redis+sentinel://\(login)\(Self.list(hosts))/\(master)/\(database)"
-                + (clock.isEmpty ? "" : "?" + clock)
+            front = "redis+sentinel://\(login)\(Self.list(hosts))/\(master)/\(database)"
         case .cluster(let hosts):
-            return "redis+cluster://\(login)\(Self.list(hosts))"
-                + (clock.isEmpty ? "" : "?" + clock)
+            front = "redis+cluster://\(login)\(Self.list(hosts))"
         }
+        if isClockManual { options.append("clock=manual") }
+        if isEncrypted, !front.hasPrefix("rediss:") { options.append("tls=true") }
+        if let sentinelUser { options.append("sentinel_user=\(sentinelUser)") }
+        if sentinelPassword != nil { options.append("sentinel_password=***") }
+        return front + (options.isEmpty ? "" : "?" + options.joined(separator: "&"))
     }
 
     private static func list(_ hosts: [RedisHost]) -> String {
@@ -104,7 +112,7 @@ package struct RedisURL: Sendable, Hashable, CustomStringConvertible {
         guard parts.count > 1 else { return shown }
         return shown + "?"
             + parts[1].split(separator: "&").map { pair in
-                let isKnown = pair.hasPrefix("clock=") || pair.hasPrefix("db=")
+                let isKnown = ["clock=", "db=", "tls="].contains { pair.hasPrefix($0) }
                 return isKnown ? String(pair) : pair.prefix { $0 != "=" } + "=***"
             }.joined(separator: "&")
     }

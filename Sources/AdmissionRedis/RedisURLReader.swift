@@ -47,9 +47,9 @@ struct RedisURLReader {
     }
 
     func url() throws(Fault) -> RedisURL {
-        let (user, password) = try readLogin()
-        let (isClockManual, option) = try readOptions()
-        var database = option ?? 0
+        let login = try readLogin()
+        let options = try RedisURLOptions(options, scheme)
+        var database = options.database ?? 0
         let place: RedisURL.Place
         switch scheme {
         case .server, .encryptedServer:
@@ -78,8 +78,8 @@ struct RedisURLReader {
             place = .cluster(try readHosts(port: 6_379))
         }
         return RedisURL(
-            place: place, user: user, password: password, database: database,
-            isEncrypted: scheme == .encryptedServer, isClockManual: isClockManual)
+            place: place, login: login, database: database,
+            isEncrypted: options.isEncrypted ?? (scheme == .encryptedServer), options: options)
     }
 
     /// `user:password`, `:password` or `user`.
@@ -158,42 +158,83 @@ struct RedisURLReader {
         return number
     }
 
-    private func readOptions() throws(Fault) -> (isClockManual: Bool, database: Int?) {
-        var isClockManual = false
-        var database: Int?
-        for option in options {
-            let sides = option.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            let value = sides.count > 1 ? sides[1] : ""
-            if option == "clock=manual", !isClockManual {
-                isClockManual = true
-            } else if sides[0] == "db", scheme == .unixSocket, database == nil,
-                let number = Self.number(value)
-            {
-                database = number
-            } else {
-                throw Fault(
-                    reason: "an option is not known or stands twice; accepted: clock=manual"
-                        + (scheme == .unixSocket ? ", db=0 to db=99999" : ""))
-            }
-        }
-        return (isClockManual, database)
-    }
-
     /// One to five digits.
-    private static func number(_ text: Substring) -> Int? {
+    fileprivate static func number(_ text: Substring) -> Int? {
         guard text.utf8.allSatisfy({ UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 }), text.count <= 5
         else { return nil }
         return Int(text)
     }
 
     private func decoded(_ text: Substring, _ part: String) throws(Fault) -> String {
+        try Self.decoded(text, part)
+    }
+
+    fileprivate static func decoded(_ text: Substring, _ part: String) throws(Fault) -> String {
         guard let decoded = StoreURL.percentDecoded(String(text)) else {
-            throw Self.badEscape(part)
+            throw Fault(
+                reason: "in the \(part) a % is not followed by two hexadecimal digits of UTF-8")
         }
         return decoded
     }
+}
 
-    private static func badEscape(_ part: String) -> Fault {
-        Fault(reason: "in the \(part) a % is not followed by two hexadecimal digits of UTF-8")
+/// What stands behind the question mark; each option at most once.
+struct RedisURLOptions {
+    private(set) var isClockManual = false
+    /// Of a socket's URL; nil: not said.
+    private(set) var database: Int?
+    private(set) var isEncrypted: Bool?
+    private(set) var sentinelUser: String?
+    private(set) var sentinelPassword: RedisPassword?
+
+    init(_ options: [Substring], _ scheme: RedisURL.Scheme) throws(RedisURLReader.Fault) {
+        var names: Set<Substring> = []
+        for option in options {
+            let sides = option.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            let value = sides.count > 1 ? sides[1] : ""
+            let isNew = names.insert(sides[0]).inserted
+            guard isNew, try take(sides[0], value, scheme) else {
+                throw RedisURLReader.Fault(
+                    reason:
+                        "an option is not known, not for this scheme or stands twice; accepted: "
+                        + Self.accepted(scheme))
+            }
+        }
+        guard sentinelUser == nil || sentinelPassword != nil else {
+            throw RedisURLReader.Fault(reason: "sentinel_user without sentinel_password")
+        }
+    }
+
+    /// - Returns: whether there is such an option and the scheme has it.
+    private mutating func take(
+        _ name: Substring, _ value: Substring, _ scheme: RedisURL.Scheme
+    ) throws(RedisURLReader.Fault) -> Bool {
+        switch (name, scheme) {
+        case ("clock", .cluster):
+            throw RedisURLReader.Fault(
+                reason: "a cluster has no manual clock: it would lie in one node alone; accepted: "
+                    + "redis://, redis+unix:// and redis+sentinel:// with clock=manual")
+        case ("clock", _) where value == "manual": isClockManual = true
+        case ("db", .unixSocket): database = RedisURLReader.number(value)
+        case ("tls", .unixSocket): return false
+        case ("tls", .encryptedServer) where value != "true": return false
+        case ("tls", _) where value == "true" || value == "false": isEncrypted = value == "true"
+        case ("sentinel_user", .sentinels) where !value.isEmpty:
+            sentinelUser = try RedisURLReader.decoded(value, "sentinels' user")
+        case ("sentinel_password", .sentinels) where !value.isEmpty:
+            sentinelPassword = RedisPassword(
+                try RedisURLReader.decoded(value, "sentinels' password"))
+        default: return false
+        }
+        return name != "db" || database != nil
+    }
+
+    private static func accepted(_ scheme: RedisURL.Scheme) -> String {
+        switch scheme {
+        case .server, .encryptedServer: "clock=manual, tls=true"
+        case .unixSocket: "clock=manual, db=0 to db=99999"
+        case .sentinels: "clock=manual, tls=true, sentinel_user=, sentinel_password="
+        case .cluster: "tls=true"
+        }
     }
 }

@@ -24,7 +24,7 @@ package struct Circuit: Sendable, Hashable {
     }
 
     package let threshold: Int
-    package let backoff: Backoff
+    package private(set) var backoff: Backoff
     /// How long a half-open circuit waits for its one caller.
     package let probeNanoseconds: Int64
     package private(set) var state = State.closed(failures: 0)
@@ -37,6 +37,13 @@ package struct Circuit: Sendable, Hashable {
         self.threshold = threshold
         self.backoff = backoff
         self.probeNanoseconds = probeNanoseconds
+    }
+
+    /// Stays open no longer than this at a time, 1 ns or more.
+    package mutating func limitBackoff(nanoseconds: Int64) {
+        let ceiling = min(backoff.ceilingNanoseconds, nanoseconds)
+        backoff = Backoff(
+            baseNanoseconds: min(backoff.baseNanoseconds, ceiling), ceilingNanoseconds: ceiling)
     }
 
     /// Whether somebody may ask at `now`; the answer `probe` is given once.

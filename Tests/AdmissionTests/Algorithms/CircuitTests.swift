@@ -73,6 +73,20 @@ import Testing
         #expect(circuit.pass(now: 1) == .free)
     }
 
+    @Test("a limited backoff is as long as before, and never longer than that")
+    func limited() {
+        var circuit = circuit(threshold: 1)
+        circuit.limitBackoff(nanoseconds: 3)
+        circuit.limitBackoff(nanoseconds: 7)
+        for _ in 0..<70 {
+            _ = circuit.pass(now: 0)
+            circuit.fail(now: 0, random: longest)
+            guard case .open(let until) = circuit.state else { return }
+            #expect(until <= 3)
+            _ = circuit.pass(now: 3)
+        }
+    }
+
     @Test("instants at the end of the range do not trap")
     func endOfRange() {
         var circuit = circuit(threshold: 1)

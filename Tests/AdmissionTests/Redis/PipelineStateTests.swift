@@ -94,6 +94,26 @@ struct PipelineStateTests {
         }
     }
 
+    @Test(
+        "a pair's first reply is dropped; what says `elsewhere` ends a connection once it is idle")
+    func pairs() throws {
+        var state = state()
+        let wire = try open(&state)
+        let (asking, other) = (try state.submit(command.asking, now: 0), try send(&state, wire))
+        state.received(wire, [.status([]), .integer(1)], byteCount: 9, fault: nil, now: 1)
+        #expect(isOver(state.turn(of: asking, now: 1, deadline: Self.far), .success(.integer(1))))
+        let next = try state.submit(command, now: 1)
+        let readOnly = RedisReply.error(RedisServerError(Array("READONLY".utf8)))
+        state.received(wire, [readOnly], byteCount: 9, fault: nil, now: 1)
+        #expect(isOver(state.turn(of: other, now: 1, deadline: Self.far), .success(readOnly)))
+        _ = state.takeActions()
+        // Nobody has lost a reply: the next command connects anew.
+        guard case .dial = state.turn(of: next, now: 1, deadline: Self.far) else {
+            throw Unexpected()
+        }
+        #expect(state.takeActions().shutDowns.map { $0 === wire } == [true])
+    }
+
     @Test("the reply to a caller who has gone is dropped, and the next ones are not mixed up")
     func abandoned() throws {
         var state = state()

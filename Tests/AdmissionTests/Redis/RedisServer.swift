@@ -21,19 +21,27 @@
             let description: String
         }
 
-        /// - Parameter port: nil takes a free one.
-        init(_ options: [String] = [], port: UInt16? = nil) throws {
+        /// - Parameters:
+        ///   - port: nil takes a free one.
+        ///   - sentinel: makes it a sentinel, with these lines of configuration.
+        init(_ options: [String] = [], port: UInt16? = nil, sentinel: String? = nil) throws {
             var template = Array("/tmp/admission-redis-XXXXXX".utf8CString)
             guard mkdtemp(&template) != nil else { throw DidNotStart(description: "mkdtemp") }
             directory = String(
                 decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
             socketPath = directory + "/socket"
+            var first: [String] = []
+            if let sentinel {
+                let path = directory + "/sentinel.conf"
+                try sentinel.write(toFile: path, atomically: false, encoding: .utf8)
+                first = [path, "--sentinel"]
+            }
             var log = ""
             // Another program may take the port that was free just now.
             for _ in 0..<5 {
                 let number = port ?? LoopbackListener.freePort()
                 let attempt = try Attempt(
-                    ["--port", "\(number)", "--unixsocket", socketPath, "--dir", directory]
+                    first + ["--port", "\(number)", "--unixsocket", socketPath, "--dir", directory]
                         + options)
                 if let pid = attempt.pid {
                     self.port = number
@@ -89,7 +97,9 @@
                     if let match = log.firstMatch(of: /pid (\d+)\n/) {
                         seen = Int32(match.output.1)
                     }
-                    if log.contains("Ready to accept connections") { break }
+                    if log.contains("Ready to accept connections") || log.contains("+monitor") {
+                        break
+                    }
                     // The shell lives on: the output has no end.
                     if log.contains("Failed listening") || log.contains("FATAL") { return }
                 }
@@ -146,7 +156,9 @@
 
     extension RedisPipeline {
         /// A call with time enough for any machine.
-        func call(_ words: String...) throws -> RedisReply {
+        func call(_ words: String...) throws -> RedisReply { try call(words) }
+
+        func call(_ words: [String]) throws -> RedisReply {
             try call(RedisCommand(words.map { Array($0.utf8) }), until: .generous)
         }
     }

@@ -203,10 +203,16 @@
                 ("redis://127.0.0.1:\(LoopbackListener.freePort())", .storeUnavailable, false),
                 ("redis://:canary-wrong@127.0.0.1:\(port)", .storeNotPermitted, false),
                 ("redis://127.0.0.1:\(port)", .storeNotPermitted, false),
+                ("redis+cluster://127.0.0.1:\(port)", .storeNotPermitted, false),
+                ("redis+sentinel://127.0.0.1:\(port)/m", .storeNotPermitted, false),
+                (
+                    "redis+sentinel://127.0.0.1:\(port)/m?sentinel_password=canary-wrong",
+                    .storeNotPermitted, false
+                ),
                 ("redis://:canary-right@127.0.0.1:\(port)/99", .storeUnavailable, false),
                 ("redis://:canary-right@127.0.0.1:\(port)/x", .unsupportedStore, false),
                 ("rediss://:canary-right@127.0.0.1:\(port)", .storeUnavailable, false),
-                ("redis+cluster://:canary-right@127.0.0.1:\(port)", .unsupportedStore, false),
+                ("redis+cluster://:canary-right@127.0.0.1:\(port)", .storeUnavailable, false),
                 ("redis://:canary-right@127.0.0.1:\(port)", .clockMismatch, true),
             ]
             for (url, code, isManual) in cases {
@@ -216,6 +222,10 @@
                 } catch let error as LimiterError {
                     #expect(error.code == code, "\(url): \(error)")
                     #expect(!"\(error)".contains("canary"))
+                    if url.hasPrefix("rediss:") {
+                        #expect(
+                            "\(error)".contains("stunnel") && "\(error)".contains("hiredis 1.0"))
+                    }
                 }
             }
             let limiter = try Self.open(

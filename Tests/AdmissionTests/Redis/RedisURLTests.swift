@@ -49,9 +49,29 @@ struct RedisURLTests {
             sentinels.place
                 == .sentinels(
                     [host("a", 1), host("b", 26_379), host("::1", 2)], master: "my/master"))
-        #expect(sentinels.database == 4 && sentinels.endpoint == nil)
+        #expect(sentinels.database == 4 && sentinels.endpoint?.isMaster == true)
         #expect(
             try RedisURL("redis+cluster://a:1,b").place == .cluster([host("a", 1), host("b")]))
+    }
+
+    @Test("TLS is a scheme or an option; sentinels have a login of their own")
+    func options() throws {
+        #expect(try RedisURL("redis://h?tls=true").isEncrypted)
+        #expect(try !RedisURL("redis://h?tls=false").isEncrypted)
+        #expect(try RedisURL("rediss://h?tls=true").description == "rediss://h:6379/0")
+        #expect(
+            try RedisURL("redis+cluster://h?tls=true").description
+                == "redis+cluster://h:6379?tls=true")
+        let url = try RedisURL(
+            "redis+sentinel://u:p@h/m/2?clock=manual&sentinel_user=s%26t&sentinel_password=q%40")
+        #expect(url.user == "u" && url.password?.text == "p" && url.isClockManual)
+        #expect(url.sentinelUser == "s&t" && url.sentinelPassword?.text == "q@")
+        guard case .master(let sentinels)? = url.endpoint?.address else {
+            Issue.record("no sentinels")
+            return
+        }
+        #expect(sentinels.user == "s&t" && sentinels.password?.text == "q@")
+        #expect(url.endpoint?.password?.text == "p" && url.endpoint?.database == 2)
     }
 
     @Test(
@@ -73,6 +93,13 @@ struct RedisURLTests {
             ("redis+unix:///s?db=x", "db=0"), ("redis+unix:///a%00", "zero byte"),
             ("redis+sentinel://h", "master-name"), ("redis+sentinel://h//1", "master-name"),
             ("redis+sentinel://h/m/1/2", "master-name"), ("redis+sentinel://,/m", "name:port"),
+            ("redis+cluster://h?clock=manual", "no manual clock"),
+            ("redis://h?tls=yes", "tls=true"), ("rediss://h?tls=false", "tls=true"),
+            ("redis://h?tls=true&tls=false", "tls=true"),
+            ("redis+unix:///s?tls=true", "db=0"), ("redis://h?sentinel_password=x", "tls=true"),
+            ("redis+sentinel://h/m?sentinel_user=x", "sentinel_password"),
+            ("redis+sentinel://h/m?sentinel_password=", "sentinel_password"),
+            ("redis+sentinel://h/m?sentinel_password=%zz", "sentinels' password"),
             ("redis+cluster://h/1", "database 0"), ("redis+cluster://h,", "name:port"),
         ])
     func refusals(_ url: String, _ accepted: String) {
@@ -90,7 +117,9 @@ struct RedisURLTests {
         let good = [
             "redis://u:\(canary)@h:1/2?clock=manual", "rediss://:\(canary)@h",
             "redis+unix://:\(canary)@/s",
-            "redis+sentinel://:\(canary)@h/m", "redis+cluster://u:\(canary)@h",
+            "redis+sentinel://:\(canary)@h/m",
+            "redis+sentinel://:p@h/m?sentinel_user=u&sentinel_password=\(canary)",
+            "redis+cluster://u:\(canary)@h",
         ]
         for text in good {
             let url = try RedisURL(text)
@@ -111,6 +140,9 @@ struct RedisURLTests {
             "redis://u:\(canary)", "redis://h:\(canary)/1", "redis://h?password=\(canary)",
             "redis+unix://:\(canary)/s", "redis+cluster://u:\(canary)@h/7",
             "redis+sentinel://u:x@\(canary)@h,g:y", "redis:u:\(canary)@h",
+            "redis+sentinel://h/m?sentinel_password=\(canary)&x=1",
+            "redis+sentinel://h/m?sentinel_password=\(canary)%",
+            "redis+sentinel://h/m?sentinel_password=\(canary)@",
         ]
         for text in bad {
             let error = #expect(throws: StoreError.self) { try RedisURL(text) }
