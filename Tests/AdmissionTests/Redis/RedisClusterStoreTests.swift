@@ -137,15 +137,17 @@
         func heldUp() throws {
             let servers = try Self.shared.get()
             let project = Self.project(on: 1, of: servers)
-            let limiter = try Self.open(servers.url, deadline: "500ms")
+            let limiter = try Self.open(servers.url, deadline: "30s")
+            let hurried = try Self.open(servers.url, deadline: "50ms")
             let tally = OutcomeTally()
             let gate = try limiter.gate(["project": project])
+            let other = try hurried.gate(["project": project])
             Self.decide(gate, tokens: 1, tally, Open())
             var isFirst = true
             try servers.move(Self.slot(project), from: 1, to: 2) {
                 guard isFirst else { return }
                 isFirst = false
-                Self.decide(gate, tokens: 1, tally, Open())
+                Self.decide(other, tokens: 1, tally, Open())
             }
             Self.decide(gate, tokens: 1, tally, Open())
             try servers.move(Self.slot(project), from: 2, to: 1)
@@ -161,7 +163,8 @@
             let (mine, others) = (
                 Self.project(on: 1, of: servers), Self.project(on: 2, of: servers)
             )
-            let limiter = try Self.open(servers.url, deadline: "200ms")
+            // The dead node refuses connections at once; the others may take their time.
+            let limiter = try Self.open(servers.url, deadline: "10s")
             let (gate, other) = (
                 try limiter.gate(["project": mine]), try limiter.gate(["project": others])
             )
