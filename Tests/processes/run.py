@@ -7,7 +7,9 @@ import sys
 
 from harness import Suite
 
-PARTS = ("hammer", "kills", "stopped", "containers", "watched", "forks", "files")
+PARTS = (
+    "hammer", "kills", "stopped", "containers", "watched", "forks", "files", "remote", "outages",
+)
 
 
 def main(names: list[str]) -> int:

@@ -151,7 +151,7 @@ struct Drive {
         if log[.every] != 0 {
             let at = rejection.binding.decidedAt.nanoseconds
             let atUnix = rejection.binding.decidedAtWall.unixNanoseconds
-            log.write(1, at, atUnix, cost, 2, 0, called)
+            log.write(1, at, atUnix, cost, 2, Int64(rejection.reason.rawValue), called)
         }
         if log[.renews] != 0, let oldest = held.first {
             log[.mark] = DriveLog.Operation.renew.rawValue
