@@ -190,7 +190,7 @@
                     #expect(rejection.binding.limitName == nil)
                 }
                 // What becomes of a release is unknown: it is not sent again, the lease runs out.
-                #expect(before?.end { $0.drop() } != .settled)
+                #expect(before?.end { $0.drop() } == .storeUnavailable)
                 #expect(limiter.events().contains { $0.kind == .storeLost })
             }
         }

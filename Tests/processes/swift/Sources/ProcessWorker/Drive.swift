@@ -51,6 +51,7 @@ final class HeldPermit {
         case .alreadyCompleted: 400
         case .notOwner: 401
         case .leaseExpired: 402
+        case .storeUnavailable: 601
         }
     }
 }
