@@ -34,7 +34,9 @@ extension ChargePlanReference {
             return decideWithoutStore(cost, slot, retryAfter: retryAfter, into: record)
         case .failed(let error):
             slot?.release()
-            return LimiterError(error).code.status
+            let failure = LimiterError(error)
+            core.state.withLock { $0.remoteFailure = failure }
+            return failure.code.status
         }
     }
 
