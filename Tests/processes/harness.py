@@ -122,13 +122,16 @@ class Gone(Exception):
 
 class Worker:
     """A worker process. Ends with its ``with`` block at the latest. ``launcher``: a command that starts
-    it, as its child or in its own place."""
+    it, as its child or in its own place. ``variables``: more of its environment."""
 
-    def __init__(self, language: str, launcher: Sequence[str] = (), **options: Any) -> None:
+    def __init__(
+        self, language: str, launcher: Sequence[str] = (),
+        variables: Optional[dict[str, str]] = None, **options: Any,
+    ) -> None:
         self.language = language
         self.process = subprocess.Popen(
             [*launcher, *COMMANDS[language]], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0,
-            env=environment(), **options,
+            env={**environment(), **(variables or {})}, **options,
         )
         self.buffer = b""
 

@@ -15,6 +15,7 @@ class Proxy:
 
     ``delay_seconds``: so much later come replies, those that follow at once included.
     ``cut_next(n)``: of the replies from now on, n bytes come through, and the connections end.
+    ``cut_asking(n)``: of what is asked from now on, n bytes come through, and the connections end.
     ``spoil_next(bytes)``: the next reply is this instead.
     """
 
@@ -23,6 +24,7 @@ class Proxy:
         self.delay_seconds = 0.0
         self.lock = threading.Lock()
         self.cut_after: Optional[int] = None
+        self.ask_cut_after: Optional[int] = None
         self.spoiled: Optional[bytes] = None
         self.pairs: set[tuple[socket.socket, socket.socket]] = set()
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
@@ -53,7 +55,17 @@ class Proxy:
         near, far = pair
         with contextlib.suppress(OSError):
             while piece := near.recv(65_536):
-                far.sendall(piece)
+                with self.lock:
+                    is_cut = self.ask_cut_after is not None
+                    if self.ask_cut_after is not None:
+                        piece, self.ask_cut_after = piece[: self.ask_cut_after], None
+                if piece:
+                    far.sendall(piece)
+                if is_cut:
+                    # The rest of the way stays open: the server hears the end of what it got.
+                    near.shutdown(socket.SHUT_RDWR)
+                    far.shutdown(socket.SHUT_WR)
+                    return
         self.end(pair)
 
     def hear(
@@ -100,6 +112,10 @@ class Proxy:
     def cut_next(self, count: int) -> None:
         with self.lock:
             self.cut_after = count
+
+    def cut_asking(self, count: int) -> None:
+        with self.lock:
+            self.ask_cut_after = count
 
     def spoil_next(self, reply: bytes) -> None:
         with self.lock:

@@ -8,7 +8,8 @@ import sys
 from harness import Suite
 
 PARTS = (
-    "hammer", "kills", "stopped", "containers", "watched", "forks", "files", "remote", "outages",
+    "hammer", "kills", "stopped", "containers", "watched", "forks", "files", "remote", "outages", "cuts",
+    "refusals", "hosts",
 )
 
 

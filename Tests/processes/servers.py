@@ -134,6 +134,13 @@ class Server:
         return Client(self.port, self.password)
 
     @property
+    def version(self) -> str:
+        client = self.client()
+        information = client("INFO", "server").decode()
+        client.close()
+        return information.partition("redis_version:")[2].split()[0]
+
+    @property
     def url(self) -> str:
         return self.url_at(self.port)
 
