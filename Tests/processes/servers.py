@@ -1,5 +1,9 @@
 """A Redis server of a part's own, on a free loopback port, with nothing on disk; and a plain client that
-looks into it."""
+looks into it.
+
+servers.py COMMAND …: runs a command with a server of its own, whose URL is ADMISSION_TEST_REDIS there, and which
+has a database for each test.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from typing import Any, Optional, Union
@@ -152,3 +157,9 @@ class Server:
     def __exit__(self, *_: object) -> None:
         self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    with Server("--databases", "100000") as running:
+        variables = {**os.environ, "ADMISSION_TEST_REDIS": running.url}
+        sys.exit(subprocess.run(sys.argv[1:], env=variables).returncode)
