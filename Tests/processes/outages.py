@@ -117,11 +117,12 @@ def run_fault(suite: Suite, fault: Fault) -> None:
     with Server() as server, Proxy(server.port) as proxy, Place() as place:
         port = proxy.port if fault.by_proxy else server.port
         stage = Stage(server, place, port, **fault.settings)
-        strikes: list[int] = []
+        strikes: list[tuple[int, int]] = []
         slowest = 0.0
         for _ in range(TIMES if fault.events != OUTAGE or not IS_SOAK else 2):
-            strikes.append(time.time_ns())
+            begun = time.time_ns()
             fault.strike(stage, proxy)
+            strikes.append((begun, time.time_ns()))
             slowest = max(slowest, stage.admits())
         stage.stop()
         suite.check(f"{fault.name}: everybody is admitted again", True, f"{slowest:.1f} s")
@@ -135,16 +136,13 @@ def run_fault(suite: Suite, fault: Fault) -> None:
         check_leaks(suite, fault.name, stage)
 
 
-def check_limits(suite: Suite, fault: Fault, stage: Stage, strikes: list[int]) -> None:
+def check_limits(
+    suite: Suite, fault: Fault, stage: Stage, strikes: list[tuple[int, int]]
+) -> None:
     """By the decisions' own instants, which are the server's, over the fault."""
     run = oracle.read(stage.logs)
     run = run._replace(attempts=[a for a in run.attempts if a.is_admitted])
-    # Counted anew, each part between two faults is a run of its own.
-    edges = [0, *(strikes if fault.begins_anew else []), 2**63]
-    parts = [
-        run._replace(attempts=[a for a in run.attempts if start <= a.at < end])
-        for start, end in zip(edges, edges[1:])
-    ]
+    parts = lives(run, strikes) if fault.begins_anew else [run]
     most = max(oracle.fullest_window(part, WINDOW_NS) for part in parts)
     suite.check(f"{fault.name}: at most the limit in every window", most <= LIMIT,
                 f"{most} of {LIMIT}")
@@ -155,6 +153,29 @@ def check_limits(suite: Suite, fault: Fault, stage: Stage, strikes: list[int]) -
         most = oracle.most_at_once(run.held)
         suite.check(f"{fault.name}: never above the concurrency limit", most <= SLOTS,
                     f"{most} of {SLOTS}")
+
+
+def lives(run: oracle.Run, strikes: list[tuple[int, int]]) -> list[oracle.Run]:
+    """The runs between losses, each counted anew. When within a strike the counters went is not known:
+    as late as the run before allows, so that the one behind has least."""
+
+    def part(start: int, end: int) -> oracle.Run:
+        return run._replace(attempts=[a for a in run.attempts if start <= a.at < end])
+
+    found = []
+    start = 0
+    for begun, done in strikes:
+        inside = [a.at for a in run.attempts if begun <= a.at <= done]
+        ends = sorted({begun, done, *inside}, reverse=True)
+        end = next((end for end in ends if is_within(part(start, end))), begun)
+        found.append(part(start, end))
+        start = end
+    return [*found, part(start, 2**63)]
+
+
+def is_within(run: oracle.Run) -> bool:
+    return (oracle.fullest_window(run, WINDOW_NS) <= LIMIT
+            and oracle.highest_level(ones(run), RATE) <= BURST)
 
 
 def ones(run: oracle.Run) -> oracle.Run:

@@ -136,7 +136,7 @@ def refusing(suite: Suite) -> None:
         well("memory is free again")
 
         client("ACL", "SETUSER", "worker", "-setrange")
-        refused("a right was taken away", "store_not_permitted", "setrange")
+        refused("a right was taken away", "store_not_permitted", "the script")
         client("ACL", "SETUSER", "worker", "+setrange")
         well("the right is given back")
 
