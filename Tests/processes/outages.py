@@ -27,7 +27,8 @@ PAUSE_SECONDS = 20.0 if IS_SOAK else 1.0
 TIMES = 10 if IS_SOAK else 1
 DEADLINE_NS = 50 * MILLISECOND
 SLACK_NS = 50 * MILLISECOND
-"""For a caller that the system lets wait for a processor; looked at in the soak alone."""
+"""For a caller that the system lets wait for a processor; looked at in the soak alone, where one call in
+a thousand may wait longer, up to a second."""
 BACK_SECONDS = 30.0
 """Until somebody is admitted again: a lease, a window, and the longest pause of the circuit (5 s)."""
 LEASE_EXPIRED, UNAVAILABLE = 402, 601
@@ -186,11 +187,11 @@ def ones(run: oracle.Run) -> oracle.Run:
 def check_outcomes(suite: Suite, fault: Fault, stage: Stage) -> None:
     names: dict[str, int] = {}
     unnamed = 0
-    longest = 0
+    spans: list[int] = []
     for log in stage.logs:
         failed_ends = 0
         for record in log.records():
-            longest = max(longest, record.returned - record.called)
+            spans.append(record.returned - record.called)
             if record.kind == d.END:
                 unnamed += record.outcome not in END_STATUSES
                 failed_ends += record.outcome not in (0, LEASE_EXPIRED)
@@ -207,9 +208,12 @@ def check_outcomes(suite: Suite, fault: Fault, stage: Stage) -> None:
         unnamed += log[d.WRITTEN] > log[d.CAPACITY]
     suite.check(f"{fault.name}: every outcome has its name", unnamed == 0,
                 ", ".join(f"{name} {count}" for name, count in sorted(names.items())))
-    bound = DEADLINE_NS + SLACK_NS if IS_SOAK and "deadline" not in fault.settings else 20 * SECOND
-    suite.check(f"{fault.name}: every call ends in its time", longest <= bound,
-                f"{longest / MILLISECOND:.1f} ms of {bound // MILLISECOND}")
+    is_timed = IS_SOAK and "deadline" not in fault.settings
+    bound, most = (DEADLINE_NS + SLACK_NS, SECOND) if is_timed else (20 * SECOND, 20 * SECOND)
+    spans.sort()
+    longest, late = spans[-1], spans[-1 - len(spans) // 1_000]
+    suite.check(f"{fault.name}: every call ends in its time", longest <= most and late <= bound,
+                f"longest {longest / MILLISECOND:.1f} ms, of a thousand {late / MILLISECOND:.1f}")
 
 
 def check_leaks(suite: Suite, name: str, stage: Stage) -> None:
