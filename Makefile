@@ -2,7 +2,7 @@
 # to run and stops; Python tools into build/venv). What a target does stands in scripts/.
 #
 #   make demo      the main job: a policy replayed on a real trace, then enforced from Swift, C and Python,
-#                  and by three processes that share one file
+#                  and by three processes that share one file; STORE=redis: a server of their own instead
 #   make test      the gate: every suite that fits into ten minutes; SUITES="swift c" runs only those
 #   make library   build/lib/libadmission.so
 #   make install   PREFIX=/usr/local DESTDIR=
@@ -17,6 +17,7 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 TRACE ?= ../shared/traces/AzureLLMInferenceTrace_code.csv
 SUITES ?=
+STORE ?=
 
 .DEFAULT_GOAL := library
 .PHONY: library install demo test bench soak wheel format format-check clean
@@ -28,7 +29,7 @@ install: library
 	@scripts/install "$(PREFIX)" "$(DESTDIR)"
 
 demo:
-	@scripts/demo "$(TRACE)"
+	@STORE="$(STORE)" scripts/demo "$(TRACE)"
 
 test:
 	@scripts/test $(SUITES)

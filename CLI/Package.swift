@@ -20,6 +20,7 @@ let package = Package(
             name: "AdmissionCommand",
             dependencies: [
                 "Admission", "AdmissionYAML",
+                .product(name: "AdmissionRedis", package: "Admission"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
     ],

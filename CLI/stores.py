@@ -29,7 +29,7 @@ policy = {"admission": 1, "policies": [{"name": "p", "per": ["k"], "limits": lim
 if "watch" in options:
     policy_file = __import__("pathlib").Path(options["watch"])
     policy_file.write_text(json.dumps(policy))
-limiter = admission.Limiter(policy_file if "watch" in options else policy, store="file:" + sys.argv[2], key_capacity=1000, **options.get("open", {}))
+limiter = admission.Limiter(policy_file if "watch" in options else policy, store=sys.argv[2], key_capacity=1000, **options.get("open", {}))
 kept = []
 for key, times in options["keys"].items():
     for _ in range(times):
@@ -53,11 +53,12 @@ for line in sys.stdin:
 
 @contextmanager
 def holder(path, keys, watch=None, **options):
-    """A process that opened the file and acquired so many permits of each key, which it keeps; it
-    may watch a policy file, which it writes first."""
+    """A process that opened the file, or the store of a URL, and acquired so many permits of each key,
+    which it keeps; it may watch a policy file, which it writes first."""
+    url = path if "://" in path else "file:" + path
     watched = {"watch": watch} if watch else {}
     process = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(ROOT / "bindings/python/src"), path,
+        [sys.executable, "-c", HOLDER, str(ROOT / "bindings/python/src"), url,
          json.dumps({"keys": keys, "open": options, **watched})],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip

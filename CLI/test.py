@@ -287,6 +287,7 @@ def colours_are_for_terminals_and_no_color_is_respected():
     assert "\x1b[" not in run("simulate", GEMINI, "--seed", "1").stdout
 
 
-import test_stores  # noqa: E402, F401: its tests come last
+import test_servers  # noqa: E402, F401: their tests come last
+import test_stores  # noqa: E402, F401
 
 sys.exit(main())

@@ -107,7 +107,7 @@ private func decide(
     _ decision: UnsafeMutablePointer<admission_decision>, takesPermit: Bool
 ) -> Int32 {
     let status = entry.gate.decide(amounts, takesPermit: takesPermit, into: record(decision))
-    return status == ADMISSION_OK ? status : failDecide(status, decision)
+    return status == ADMISSION_OK ? status : failDecide(status, decision, entry.gate)
 }
 
 /// The engine's record has the layout of the caller's struct, so it is written in place;
@@ -147,7 +147,7 @@ private func failDecision(_ decision: UnsafeMutablePointer<admission_decision>?)
 /// The text for a status that the engine gives as a number alone.
 @inline(never)
 private func failDecide(
-    _ status: Int32, _ decision: UnsafeMutablePointer<admission_decision>
+    _ status: Int32, _ decision: UnsafeMutablePointer<admission_decision>, _ gate: Gate
 ) -> Int32 {
     clear(decision)
     let text =
@@ -160,7 +160,9 @@ private func failDecide(
         case ADMISSION_E_TOO_MANY_LIMITS: "the gate matches more limits than one decision holds"
         case ADMISSION_E_PERMIT_TABLE_FULL: "options.permit_capacity permits are open"
         case ADMISSION_E_KEY_TABLE_FULL: "options.key_capacity keys are in use and none is idle"
-        default: String(cString: admission_status_name(status))
+        default:
+            gate.remoteFailure(status)?.message
+                ?? String(cString: admission_status_name(status))
         }
     return fail(status, text)
 }

@@ -83,6 +83,7 @@ private func reasonName(_ reason: Int32) -> StaticString {
     case ADMISSION_REASON_EXHAUSTED: "exhausted"
     case ADMISSION_REASON_DEBT: "debt"
     case ADMISSION_REASON_BOUNDARY_GUARD: "boundary_guard"
+    case ADMISSION_REASON_STORE_UNAVAILABLE: "store_unavailable"
     default: "unknown"
     }
 }

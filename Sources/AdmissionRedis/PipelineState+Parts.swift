@@ -16,7 +16,8 @@ extension PipelineState {
         var isBlocked = false
         /// When something last came, or the first command went out after a pause.
         var progressAt: Int64
-        var receivedAt: Int64
+        /// When a reply last came in time.
+        var answeredAt: Int64
         /// When somebody last looked and found that nothing had come.
         var lookedAt: Int64
         /// Batches with a command whose reply has not come.

@@ -110,7 +110,7 @@ struct PipelineState<Connection: AnyObject, Dialer: AnyObject> {
         case .over, .abandoned: return
         }
         // Silence counts against the server where it had a fair time to say something.
-        let isSilent = (link?.receivedAt ?? .min) < pending.submittedAt
+        let isSilent = (link?.answeredAt ?? .min) < pending.submittedAt
         let waited = now.subtractingSaturating(pending.submittedAt)
         if pending.isProbe || (isSilent && waited >= options.patienceNanoseconds) {
             lastFault = pending.result?.fault
@@ -269,7 +269,7 @@ struct PipelineState<Connection: AnyObject, Dialer: AnyObject> {
         self.dialer = nil
         link = Link(
             connection: connection, greeting: greeting, givenBytes: Int64(greeting.byteCount),
-            progressAt: now, receivedAt: now, lookedAt: now)
+            progressAt: now, answeredAt: now, lookedAt: now)
     }
 
     /// No connection came about.
@@ -290,11 +290,10 @@ struct PipelineState<Connection: AnyObject, Dialer: AnyObject> {
         guard link?.connection === connection else { return }
         if byteCount > 0 {
             link?.progressAt = now
-            link?.receivedAt = now
         }
         for reply in replies {
             do {
-                try take(reply)
+                try take(reply, now: now)
             } catch {
                 fail(error, now: now)
                 return
@@ -303,7 +302,7 @@ struct PipelineState<Connection: AnyObject, Dialer: AnyObject> {
         if let fault { fail(fault, now: now) }
     }
 
-    private mutating func take(_ reply: RedisReply) throws(RedisFault) {
+    private mutating func take(_ reply: RedisReply, now: Int64) throws(RedisFault) {
         if let isOver = link?.greeting.isOver, !isOver {
             try link?.greeting.receive(reply)
             return
@@ -314,7 +313,12 @@ struct PipelineState<Connection: AnyObject, Dialer: AnyObject> {
         }
         if case .error(let error) = reply, error.saysElsewhere { link?.isLeft = true }
         if pending.endsFlush { link?.batchesUnderWay -= 1 }
-        circuit.succeed()
+        if case .abandoned = pending.place {
+            circuit.hearLate(now: now)
+        } else {
+            circuit.succeed()
+            link?.answeredAt = now
+        }
         finish(pending, .success(reply))
     }
 

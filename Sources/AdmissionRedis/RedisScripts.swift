@@ -51,7 +51,7 @@ final class RedisScripts: Sendable {
             ])
     }
 
-    private static func compose(_ parts: [[UInt8]]) -> RedisScript {
+    static func compose(_ parts: [[UInt8]]) -> RedisScript {
         RedisScript(Array(parts.joined(separator: [UInt8(ascii: "\n")])))
     }
 }

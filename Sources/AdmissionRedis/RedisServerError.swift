@@ -43,7 +43,10 @@ package struct RedisServerError: Error, Sendable, Hashable, CustomStringConverti
     package init(_ line: some Collection<UInt8>) {
         message = String(decoding: line.prefix(512), as: UTF8.self)
         let words = message.split(separator: " ", maxSplits: 3, omittingEmptySubsequences: true)
-        code = Self.code(words.first.map(String.init) ?? "", words.dropFirst().map(String.init))
+        let code = Self.code(words.first.map(String.init) ?? "", words.dropFirst().map(String.init))
+        // What a user may not do inside of a script has no code of its own.
+        let isScriptsUser = message.hasPrefix("ERR The user executing the script can't ")
+        self.code = isScriptsUser ? .noPermission : code
     }
 
     package var description: String { message }

@@ -29,6 +29,7 @@ static admission_status open_with(admission_options options) {
 
 static void names_and_texts(void) {
     char small[4];
+    int32_t reason;
     CHECK(strcmp(admission_version(), ADMISSION_VERSION_STRING) == 0);
     CHECK(admission_abi_version() == ADMISSION_ABI_VERSION);
     CHECK(strcmp(admission_status_name(ADMISSION_OK), "ok") == 0);
@@ -37,6 +38,8 @@ static void names_and_texts(void) {
     CHECK(strcmp(admission_status_name(INT32_MIN), "unknown") == 0);
     CHECK(strcmp(admission_reason_name(ADMISSION_REASON_DEBT), "debt") == 0);
     CHECK(strcmp(admission_reason_name(-1), "unknown") == 0);
+    for (reason = ADMISSION_REASON_NONE; reason <= ADMISSION_REASON_STORE_UNAVAILABLE; reason++)
+        CHECK(strcmp(admission_reason_name(reason), "unknown") != 0);
 
     CHECK(admission_last_error(NULL, 0) == 0);
     CHECK_STATUS(admission_limiter_reclaim(NULL, NULL), ADMISSION_E_INVALID_ARGUMENT);

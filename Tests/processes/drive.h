@@ -107,7 +107,7 @@ static inline void drive_acquire(struct drive *drive) {
         log[LOG_REFUSED]++;
         if (log[LOG_EVERY])
             write_record(drive, RECORD_DECISION, decision.decided_at_ns, decision.decided_at_unix_ns,
-                         drive->cost, ADMISSION_REJECTED, 0, called);
+                         drive->cost, ADMISSION_REJECTED, decision.reason, called);
         if (log[LOG_RENEWS] && log[LOG_HELD] > 0) {
             log[LOG_MARK] = OPERATION_RENEW;
             admission_permit_renew(drive->limiter, drive->held[0].permit);

@@ -116,7 +116,7 @@ class _Drive:
         if words[d.EVERY]:
             self.write(
                 d.DECISION, decision.decided_at_ns, decision.decided_at_unix_ns, self.cost,
-                _REJECTED, 0, called,
+                _REJECTED, d.REASONS.index(decision.reason or "none"), called,
             )
         if words[d.RENEWS] and self.held:
             words[d.MARK] = _RENEW

@@ -62,7 +62,7 @@ enum {
     RECORD_AT_UNIX = 2, /* decision: decided_at_unix_ns; end: the operation */
     RECORD_COST = 3,
     RECORD_OUTCOME = 4,  /* decision: 1 admitted, 2 rejected; end: the status */
-    RECORD_PERMIT = 5,   /* the number of the permit's decision in this log, from 1 */
+    RECORD_PERMIT = 5,   /* the number of the permit's decision in this log, from 1; refused: the reason */
     RECORD_CALLED = 6,   /* monotonic, before the call */
     RECORD_RETURNED = 7, /* monotonic, after the call */
     RECORD_WORDS = 8,

@@ -20,6 +20,9 @@ RECORD_WORDS = 8
 OPERATIONS_BY_MARK = ("none", "acquire", "complete", "abandon", "drop", "renew")
 DECISION, END = 1, 2
 IS_ADMITTED = 1
+REASONS = ("none", "exceeds_limit", "concurrency", "exhausted", "debt", "boundary_guard",
+           "store_unavailable")
+"""Of refusals, by their numbers."""
 
 _RECORD = struct.Struct("<8q")
 
@@ -32,7 +35,7 @@ class Record(NamedTuple):
     at_unix: int
     cost: int
     outcome: int
-    permit: int
+    permit: int  # refused: the number of the reason
     called: int
     returned: int
 

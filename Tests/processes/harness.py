@@ -122,13 +122,16 @@ class Gone(Exception):
 
 class Worker:
     """A worker process. Ends with its ``with`` block at the latest. ``launcher``: a command that starts
-    it, as its child or in its own place."""
+    it, as its child or in its own place. ``variables``: more of its environment."""
 
-    def __init__(self, language: str, launcher: Sequence[str] = (), **options: Any) -> None:
+    def __init__(
+        self, language: str, launcher: Sequence[str] = (),
+        variables: Optional[dict[str, str]] = None, **options: Any,
+    ) -> None:
         self.language = language
         self.process = subprocess.Popen(
             [*launcher, *COMMANDS[language]], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0,
-            env=environment(), **options,
+            env={**environment(), **(variables or {})}, **options,
         )
         self.buffer = b""
 
@@ -213,17 +216,18 @@ class Worker:
 class Place:
     """A folder for one part's store, policies and logs, and the workers that live there."""
 
-    def __init__(self, where: Optional[str] = None) -> None:
+    def __init__(self, where: Optional[str] = None, url: Optional[str] = None) -> None:
         self.folder = tempfile.mkdtemp(prefix="admission-processes-", dir=where)
         os.chmod(self.folder, 0o755)
         self.store = f"{self.folder}/quota"
-        self.url = f"file:{self.store}"
+        self.url = url or f"file:{self.store}"
+        self.settings: dict[str, Any] = {}  # the documents' ``store``
         self.workers: list[Worker] = []
 
     def policy(self, *policies: dict[str, Any], name: str = "policy") -> str:
         path = f"{self.folder}/{name}.json"
         with open(path, "w", encoding="utf-8") as file:
-            json.dump({"admission": 1, "policies": policies}, file)
+            json.dump({"admission": 1, "store": self.settings, "policies": policies}, file)
         return path
 
     def worker(self, language: str, *arguments: Any, **options: Any) -> Worker:

@@ -7,7 +7,10 @@ import sys
 
 from harness import Suite
 
-PARTS = ("hammer", "kills", "stopped", "containers", "watched", "forks", "files")
+PARTS = (
+    "hammer", "kills", "stopped", "containers", "watched", "forks", "files", "remote", "outages", "cuts",
+    "refusals", "hosts",
+)
 
 
 def main(names: list[str]) -> int:

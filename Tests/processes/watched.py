@@ -44,7 +44,7 @@ def in_force(workers: list[Worker], number: int, since: float) -> dict[str, tupl
             name = worker.language
             if name in found:
                 continue
-            reason, after, limit = worker.must(f"acquire g {PROBE}").words
+            reason, after, limit, _ = worker.must(f"acquire g {PROBE}").words
             now = time.monotonic()
             longest[name] = max(longest[name], now - asked[name])
             asked[name] = now

@@ -64,6 +64,11 @@ static void do_gate(char **words, int count) {
     reply_status(status);
 }
 
+static const char *mode_name(int32_t mode) {
+    static const char *const names[] = {"none", "memory", "file", "redis", "outage"};
+    return mode >= 0 && mode <= ADMISSION_STORE_OUTAGE ? names[mode] : "unknown";
+}
+
 static void do_acquire(char **words) {
     admission_cost cost = ADMISSION_COST_INIT;
     admission_decision decision = ADMISSION_DECISION_INIT;
@@ -73,11 +78,11 @@ static void do_acquire(char **words) {
     if (status != ADMISSION_OK) {
         reply_status(status);
     } else if (decision.outcome == ADMISSION_ADMITTED) {
-        printf("admitted %" PRIu64 " %" PRId64 " %" PRId64 "\n", decision.permit,
-               decision.decided_at_ns, decision.decided_at_unix_ns);
+        printf("admitted %" PRIu64 " %" PRId64 " %" PRId64 " %s\n", decision.permit,
+               decision.decided_at_ns, decision.decided_at_unix_ns, mode_name(decision.store_mode));
     } else {
-        printf("rejected %s %" PRId64 " %s\n", admission_reason_name(decision.reason),
-               decision.retry_after_ns, decision.limit_name);
+        printf("rejected %s %" PRId64 " %s %s\n", admission_reason_name(decision.reason),
+               decision.retry_after_ns, decision.limit_name, mode_name(decision.store_mode));
     }
 }
 
@@ -110,6 +115,18 @@ static void do_text(char **words) {
         status = admission_limiter_snapshot(limiter, text, sizeof text, NULL);
     if (status == ADMISSION_OK)
         printf("json %s\n", text);
+    else
+        reply_status(status);
+}
+
+/* Prometheus text in one line: a bar stands for each line's end. */
+static void do_metrics(void) {
+    static char text[1 << 20];
+    admission_status status = admission_limiter_metrics(limiter, text, sizeof text, NULL);
+    char *end;
+    for (end = text; (end = strchr(end, '\n')) != NULL;) *end = '|';
+    if (status == ADMISSION_OK)
+        printf("text %s\n", text);
     else
         reply_status(status);
 }
@@ -147,6 +164,8 @@ static int obey(char **words, int count) {
     else if (strcmp(verb, "explain") == 0 || strcmp(verb, "events") == 0 ||
              strcmp(verb, "snapshot") == 0)
         do_text(words);
+    else if (strcmp(verb, "metrics") == 0)
+        do_metrics();
     else if (strcmp(verb, "close") == 0)
         do_close();
     else if (strcmp(verb, "become") == 0 && arguments == 2)

@@ -40,10 +40,11 @@ class Worker:
         if decision.permit is None:
             after = decision.retry_after_ns
             wait = after if after is not None else -1 if decision.is_never else -2
-            return f"rejected {decision.reason} {wait} {decision.limit_name}"
+            return f"rejected {decision.reason} {wait} {decision.limit_name} {decision.store_mode}"
         self.numbers += 1
         self.permits[self.numbers] = decision.permit
-        return f"admitted {self.numbers} {decision.decided_at_ns} {decision.decided_at_unix_ns}"
+        instants = f"{decision.decided_at_ns} {decision.decided_at_unix_ns}"
+        return f"admitted {self.numbers} {instants} {decision.store_mode}"
 
     def complete(self, permit: str, tokens: Optional[str] = None) -> str:
         usage = None if tokens is None else int(tokens)
@@ -76,6 +77,10 @@ class Worker:
     def snapshot(self) -> str:
         assert self.limiter is not None
         return "json " + json.dumps(self.limiter.snapshot())
+
+    def metrics(self) -> str:
+        assert self.limiter is not None
+        return "text " + self.limiter.metrics().replace("\n", "|")
 
     def close(self) -> str:
         self.gates.clear()

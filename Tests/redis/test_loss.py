@@ -78,6 +78,18 @@ def test_reset_starts_anew_and_says_so(redis):
     assert client.acquire([scope], {}).events == 0
 
 
+def test_a_state_that_one_made_anew_is_not_reset_by_the_next(redis):
+    clients = [make(redis, on_loss=RESET, seed=seed) for seed in (3, 4, 5)]
+    scope = one(ROLLING, 10, span_us=MINUTE)
+    for client in clients:
+        client.acquire([scope], {})
+    wipe_now(clients[0], redis, scope, "flush")
+    replies = [client.acquire([scope], {"l": 3}) for client in clients]
+    assert [reply.events for reply in replies] == [LOST] * 3
+    assert [reply.view("l").used() for reply in replies] == [3, 6, 9]
+    assert not clients[0].acquire([scope], {"l": 2}).is_admitted
+
+
 def test_a_state_that_expired_in_time_is_no_loss(client, redis):
     scope = one(ROLLING, 10, span_us=MINUTE)
     client.acquire([scope], {})

@@ -67,7 +67,7 @@ static void law_step(run_state *run, law_state *law, gate_state *gate) {
     if (charge(run, gate, &cost, &again) || again.retry_after_ns != wait - x)
         fail(run, "%s: wait %lld, after %lld %lld", law->text, (long long)wait, (long long)x,
              (long long)again.retry_after_ns);
-    advance(run, wait - 1 - x);
+    advance(run, wait - run->tick - x);
     edge(run, gate, &cost);
     law->admitted++;
 }

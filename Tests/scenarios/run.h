@@ -8,6 +8,7 @@
 
 #include "admission.h"
 #include "json.h"
+#include "servers.h"
 #include "table.h"
 
 enum { MAX_GATES = 8, MAX_PERMITS = 1024, MAX_EXTRAS = 8, MAX_ANSWER = 1 << 16 };
@@ -33,6 +34,9 @@ typedef struct {
     char left[MAX_LINE]; /* its part before the arrow */
     int compared;
     int64_t start, elapsed;
+    int64_t scale;    /* how long a nanosecond of the case is on this store */
+    int64_t tick;     /* the least step of the store's time */
+    int64_t rounding; /* how far waits may be from what the case says: cells rounded up to a tick */
     int knows_zero;
     int64_t zero; /* the steady instant at which the case began */
     admission_limiter *limiter;
@@ -92,9 +96,11 @@ static void expect(run_state *run, const named_value *values, int count, char **
             if (*mark != '=' || !holds) fail(run, "%s is %s", value->key, value->text);
         } else {
             int64_t wanted = strcmp(text, "none") == 0 ? INT64_MIN : number(text);
+            int is_wait = strcmp(value->key, "retry") == 0 || strcmp(value->key, "full_again") == 0;
+            int64_t late = is_wait ? run->rounding : 0;
             int holds = *mark == '>'   ? value->number >= wanted
                         : *mark == '<' ? value->number <= wanted
-                                       : value->number == wanted;
+                                       : value->number - late <= wanted && wanted <= value->number + late;
             if (!holds) fail(run, "%s is %lld", value->key, (long long)value->number);
         }
     }
@@ -123,7 +129,7 @@ static void keep_permit(run_state *run, const char *name, uint64_t id) {
 }
 
 static void advance(run_state *run, int64_t nanoseconds) {
-    check(run, admission_limiter_advance(run->limiter, nanoseconds));
+    check(run, admission_limiter_advance(run->limiter, nanoseconds * run->scale));
     run->elapsed += nanoseconds;
 }
 
@@ -188,6 +194,8 @@ static admission_status ask(run_state *run, gate_state *gate, const admission_co
                                   ? admission_try_charge(gate->handle, cost, decision)
                                   : admission_try_acquire(gate->handle, cost, decision);
     if (status != ADMISSION_OK) return status;
+    decision->decided_at_ns /= run->scale;
+    if (decision->retry_after_ns > 0) decision->retry_after_ns /= run->scale;
     if (!run->knows_zero) run->zero = decision->decided_at_ns - run->elapsed;
     run->knows_zero = 1;
     if (decision->decided_at_ns != run->zero + run->elapsed) fail(run, "decided at another instant");
@@ -208,15 +216,15 @@ static int charge(run_state *run, gate_state *gate, const admission_cost *cost,
     return decision->outcome == ADMISSION_ADMITTED;
 }
 
-/* Refused now, refused 1 ns before the wait that this reports, admitted at it. */
+/* Refused now, refused a tick before the wait that this reports, admitted at it. */
 static admission_decision edge(run_state *run, gate_state *gate, const admission_cost *cost) {
     admission_decision first, last;
     if (charge(run, gate, cost, &first) || first.retry_after_ns <= 0)
         fail(run, "not refused for a time");
-    advance(run, first.retry_after_ns - 1);
-    if (charge(run, gate, cost, &last) || last.retry_after_ns != 1)
-        fail(run, "%lld left 1 ns before", (long long)last.retry_after_ns);
-    advance(run, 1);
+    advance(run, first.retry_after_ns - run->tick);
+    if (charge(run, gate, cost, &last) || last.retry_after_ns != run->tick)
+        fail(run, "%lld left a tick before", (long long)last.retry_after_ns);
+    advance(run, run->tick);
     if (!charge(run, gate, cost, &last)) fail(run, "refused at the reported instant");
     return first;
 }
@@ -236,22 +244,34 @@ static int64_t wait_in_log(const gate_state *gate, int64_t now, int64_t n, int64
 }
 
 static const char *store_name(void) {
+    if (is_on_server()) return "redis";
     return getenv("ADMISSION_TEST_DIRECTORY") == NULL ? "memory" : "file";
 }
 
-/* "memory:", or a new file of the directory that ADMISSION_TEST_DIRECTORY names. */
+/* "memory:", a new file of the directory that ADMISSION_TEST_DIRECTORY names, or a new database of the
+ * server that ADMISSION_TEST_REDIS names. */
 static const char *next_store(void) {
     static char url[1024];
     static int files = 0;
-    const char *directory = getenv("ADMISSION_TEST_DIRECTORY");
+    const char *directory = getenv("ADMISSION_TEST_DIRECTORY"), *server = getenv("ADMISSION_TEST_REDIS");
+    if (server != NULL) {
+        snprintf(url, sizeof url, "%s/%d?clock=manual", server, ++files);
+        return url;
+    }
     if (directory == NULL) return "memory:";
     snprintf(url, sizeof url, "file:%s/c-%d", directory, ++files);
     return url;
 }
 
-static void open_limiter(run_state *run, const char *opening, admission_status *status) {
+static void read_document(const run_state *run, const char *opening, char *buffer, size_t size) {
     char text[MAX_LINE + 128];
     document(opening, text, sizeof text);
+    scale_times(text, run->scale, buffer, size);
+}
+
+static void open_limiter(run_state *run, const char *opening, admission_status *status) {
+    char text[2 * MAX_LINE];
+    read_document(run, opening, text, sizeof text);
     admission_options options = ADMISSION_OPTIONS_INIT;
     options.clock = ADMISSION_CLOCK_MANUAL;
     options.policy_json = text;

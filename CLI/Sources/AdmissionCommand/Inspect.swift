@@ -1,28 +1,36 @@
 import Admission
+import AdmissionRedis
 import ArgumentParser
 
 /// `admission inspect`.
 struct Inspect: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Shows what a store in a file holds, or checks it.",
+        abstract: "Shows what a store in a file or a server holds, or checks it.",
         discussion: """
             Prints the limits with the keys nearest them, the leases with their owners, the \
             processes that use the store, and its sizes. Nothing is changed, no policy is needed, \
             and the store may be in use.
 
-            With --check, looks at everything in the file instead: each fault is a line on \
+            With --check, looks at everything in the store instead: each fault is a line on \
             standard error, and the command exits with 1.
+
+            A Redis server is asked for every key of its database (SCAN, a thousand at a time): where \
+            millions lie there, that costs it seconds in small pieces. Processes and events are not \
+            known to a server.
 
             Example:
               admission inspect /var/lib/app/quota
               admission inspect /var/lib/app/quota --watch 2
               admission inspect --check /var/lib/app/quota
+              admission inspect redis://localhost:6379/0 --json
             """)
 
     /// Keys that a page lists unless told otherwise, and an object.
     private static let usualKeys = (page: 50, object: 10_000)
 
-    @Argument(help: ArgumentHelp("The store: its path, or a file: URL.", valueName: "file"))
+    @Argument(
+        help: ArgumentHelp(
+            "The store: its path, or a file: or redis: URL.", valueName: "store"))
     var store: StoreArgument
 
     @Option(
@@ -40,7 +48,7 @@ struct Inspect: ParsableCommand {
             valueName: "seconds"))
     var watch: WatchInterval?
 
-    @Flag(help: "Verify that the whole file is consistent.")
+    @Flag(help: "Verify that the whole store is consistent.")
     var check = false
 
     @Flag(help: "Print one JSON object.")
@@ -79,13 +87,39 @@ struct Inspect: ParsableCommand {
     }
 
     private func page() throws(LimiterError) -> String {
-        let store = try StoreInspection.read(
-            store: store.url,
-            maximumKeys: keys ?? (json ? Self.usualKeys.object : Self.usualKeys.page))
+        let maximumKeys = keys ?? (json ? Self.usualKeys.object : Self.usualKeys.page)
+        if store.isRemote {
+            let store = try RedisInspection.read(store: store.url, maximumKeys: maximumKeys)
+            return json ? store.json : RemoteView(store: store).text
+        }
+        let store = try StoreInspection.read(store: store.url, maximumKeys: maximumKeys)
         return json ? store.json : InspectionView(store: store).text
     }
 
+    private func runRemoteCheck() throws {
+        let found: RedisInspection
+        do throws(LimiterError) {
+            found = try RedisInspection.read(store: store.url, maximumKeys: 0, isCheck: true)
+        } catch {
+            throw error.failure(isJSON: json)
+        }
+        if json {
+            print(found.json)
+        } else {
+            for fault in found.faults { Terminal.error(Wording.printable(fault)) }
+            let keys = Wording.counted(found.limits.reduce(0) { $0 + $1.keyCount }, "key")
+            let limits = Wording.counted(found.limits.count, "limit")
+            print(
+                found.faults.isEmpty
+                    ? "\(Terminal.styled("ok", .green)) \(found.url): \(keys) in use, \(limits)"
+                    : "\(Terminal.styled("damaged", .red)) \(found.url): "
+                        + Wording.counted(found.faults.count, "fault"))
+        }
+        if !found.faults.isEmpty { throw Failure(.refused) }
+    }
+
     private func runCheck() throws {
+        if store.isRemote { return try runRemoteCheck() }
         let report: SegmentCheckReport
         do throws(LimiterError) {
             report = try StoreCheck.run(store: store.url)

@@ -8,6 +8,9 @@ struct StoreArgument: ExpressibleByArgument {
     /// What the operator wrote.
     let name: String
 
+    /// It is in a Redis or Valkey server.
+    var isRemote: Bool { url.hasPrefix("redis") }
+
     init?(argument: String) {
         guard !argument.isEmpty else { return nil }
         name = argument

@@ -3,7 +3,8 @@
 /// Closed: everybody asks. After `threshold` failures in a row it opens: nobody asks until an
 /// instant that the backoff gives, longer each time. Then it is half open: one caller asks, the
 /// others are still refused; an answer closes it, a failure opens it again. An answer closes it in
-/// every state, since a late one too shows that the server lives (Nygard, "Release It!", 2007).
+/// every state (Nygard, "Release It!", 2007), but for one that nobody waits for any more: that server
+/// lives, and is too slow for those who ask. It is asked again soon, by one caller at a time.
 ///
 /// Pure: instants are nanoseconds of one monotonic clock. It does not know what a failure is.
 package struct Circuit: Sendable, Hashable {
@@ -62,6 +63,16 @@ package struct Circuit: Sendable, Hashable {
         state = .closed(failures: 0)
         openings = 0
     }
+
+    /// The server answered somebody who had given up.
+    package mutating func hearLate(now: Int64) {
+        guard case .open(let until) = state else { return }
+        let pause = backoff.baseNanoseconds.multipliedSaturated(Self.latePauses)
+        state = .open(untilNanoseconds: min(until, now.addingSaturated(pause)))
+    }
+
+    /// Pauses of the backoff's base until a server that answers late is asked again.
+    private static let latePauses: Int64 = 8
 
     /// Somebody got no answer.
     ///

@@ -187,6 +187,9 @@ public struct Gate: @unchecked Sendable {
     /// The error behind a status that `decide` gave, with its numbers.
     package func error(_ status: Int32) -> LimiterError { storage.error(status) }
 
+    /// What a store behind a connection said with this status; nil for any other.
+    package func remoteFailure(_ status: Int32) -> LimiterError? { storage.remoteFailure(status) }
+
     /// Shows for each limit of the gate what was used, what is left, when, and which would bind.
     ///
     /// - Throws: `LimiterError`: `negativeCost`, `closed`, and what opening a gate throws.
@@ -308,6 +311,14 @@ package final class GateStorage: ManagedBuffer<LimiterCore, UInt64> {
         return LimiterError.Code.internalError.status
     }
 
+    /// What the remote store said when it last refused a decision so.
+    func remoteFailure(_ status: Int32) -> LimiterError? {
+        guard let failure = core.state.withLock({ $0.remoteFailure }),
+            failure.code.status == status
+        else { return nil }
+        return failure
+    }
+
     /// The error behind a status, with its numbers.
     @inline(never)
     func error(_ status: Int32) -> LimiterError {
@@ -322,6 +333,7 @@ package final class GateStorage: ManagedBuffer<LimiterCore, UInt64> {
                 code, "a concurrency limit applies: only a permit gives its slot back")
         case .closed: return LimiterError(code, "the limiter was closed")
         default:
+            if let refusal = remoteFailure(status) { return refusal }
             do throws(LimiterError) {
                 core.store.free(try core.makePlan(attributes))
             } catch {

@@ -37,6 +37,8 @@ package final class LimiterCore: @unchecked Sendable {
         var isReplacedReported = false
         var reportedDamages: UInt64 = 0
         var isHeartbeatRefused = false
+        /// What a remote store last refused a decision with: decisions give a status alone.
+        var remoteFailure: LimiterError?
     }
 
     let state: ForkableLock<State>
@@ -159,8 +161,13 @@ package final class LimiterCore: @unchecked Sendable {
                     path: path, keyCapacity: options.keyCapacity, clockKind: kind,
                     startUnixNanoseconds: start, group: group), system: system)
         case .other:
+            // What follows the scheme may hold a password.
+            let scheme = url.prefix { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "+") }
+            let known = ["memory", "file"] + options.openers.flatMap(\.schemes)
             throw .invalidURL(
-                url: url, reason: "this version knows memory: and file:, not this scheme")
+                url: scheme + "…",
+                reason: "no store is known by this; accepted: "
+                    + known.map { $0 + ":" }.joined(separator: ", "))
         }
     }
 

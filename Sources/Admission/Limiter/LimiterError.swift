@@ -132,7 +132,7 @@ extension LimiterError {
         }
     }
 
-    init(_ error: StoreError) {
+    package init(_ error: StoreError) {
         switch error {
         case .outOfMemory(let bytes, let number):
             self.init(.outOfMemory, "no memory for \(bytes) bytes: errno \(number)")

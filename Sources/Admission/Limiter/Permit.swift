@@ -181,9 +181,13 @@ public enum Settlement: Sendable, Hashable {
     case alreadyCompleted
     /// The permit belongs to another process (this one was forked); nothing changed.
     case notOwner
+    /// The permit is ended, and the store behind a connection gave no answer: whether it was booked is
+    /// unknown. It is not tried again; the lease runs out.
+    case storeUnavailable
 
     init(_ status: Int32) {
         switch status {
+        case LimiterError.Code.storeUnavailable.status: self = .storeUnavailable
         case LimiterError.Code.leaseExpired.status: self = .leaseExpired
         case LimiterError.Code.notOwner.status: self = .notOwner
         case 0: self = .settled

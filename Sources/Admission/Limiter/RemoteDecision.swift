@@ -33,8 +33,10 @@ extension ChargePlanReference {
         case .unreachable(let retryAfter):
             return decideWithoutStore(cost, slot, retryAfter: retryAfter, into: record)
         case .failed(let error):
-            slot?.cancel()
-            return LimiterError(error).code.status
+            slot?.release()
+            let failure = LimiterError(error)
+            core.state.withLock { $0.remoteFailure = failure }
+            return failure.code.status
         }
     }
 
@@ -81,7 +83,8 @@ extension ChargePlanReference {
         record.pointee.permit = 0
         guard let slot else { return 0 }
         guard isAdmitted else {
-            slot.cancel()
+            // What was asked may have been done: a lease of this name may lie in the store.
+            slot.release()
             return 0
         }
         for index in 0..<stepCount { slot.charges[index] = StepCharge(0, place: 0) }

@@ -59,6 +59,10 @@ do
         return true
     end
 
+    -- Whether a state that others made anew has to be held too. With reset it stays as it is: who
+    -- comes later does not wipe out what was counted since.
+    function scope.is_lost_and_held(s) return scope.is_lost(s) and holds() end
+
     function scope.has_stepped_back(old) return old.steady_us > time_us + longest_step_us end
 
     -- A scope whose time lies too far ahead begins anew: calendar windows, which steady time does

@@ -57,7 +57,7 @@ function scope.open(s, value)
         scope.restart(s, old)
     else
         now_us = math.max(now_us, old.steady_us)
-        if old.birth ~= w[2] and scope.is_lost(s) then
+        if old.birth ~= w[2] and scope.is_lost_and_held(s) then
             scope.create(s, true, old.birth)
         elseif old.layout == w[1] then
             for word = 0, size - 1 do w[w[9] + word] = read('<L', value, 8 * word + 1) end

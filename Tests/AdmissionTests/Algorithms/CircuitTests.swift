@@ -87,6 +87,25 @@ import Testing
         }
     }
 
+    @Test("an answer that comes late shortens the wait, and closes nothing")
+    func heardLate() {
+        var circuit = circuit(threshold: 1)
+        circuit.hearLate(now: 0)
+        #expect(circuit.state == .closed(failures: 0))
+        for _ in 0..<5 {
+            circuit.fail(now: 0, random: longest)
+            _ = circuit.pass(now: .max)
+        }
+        circuit.fail(now: 0, random: longest)
+        #expect(circuit.state == .open(untilNanoseconds: 1_000))
+        circuit.hearLate(now: 10)
+        #expect(circuit.state == .open(untilNanoseconds: 810))
+        circuit.hearLate(now: 700)
+        #expect(circuit.state == .open(untilNanoseconds: 810))
+        #expect(circuit.pass(now: 809) == .refused(untilNanoseconds: 810))
+        #expect(circuit.pass(now: 810) == .probe)
+    }
+
     @Test("instants at the end of the range do not trap")
     func endOfRange() {
         var circuit = circuit(threshold: 1)

@@ -331,8 +331,26 @@ struct PipelineStateTests {
         let pending = try send(&state, wire, now: 60)
         _ = state.turn(of: pending, now: 160, deadline: 160)
         #expect(state.circuit.state == .closed(failures: 1))
+        // Late is no answer: the next that has time makes two.
         state.received(wire, [.null], byteCount: 5, fault: nil, now: 161)
-        #expect(state.circuit.state == .closed(failures: 0))
+        #expect(state.circuit.state == .closed(failures: 1))
+    }
+
+    @Test("a server that answers late is asked by one caller now and then")
+    func slow() throws {
+        var state = state { $0.batches = 1_000 }
+        let wire = try open(&state)
+        for now in [Int64(1), 50_000_001, 100_000_001] {
+            let pending = try send(&state, wire, now: now)
+            _ = state.turn(of: pending, now: now + 50_000_000, deadline: now + 50_000_000)
+        }
+        guard case .open(let until) = state.circuit.state else { throw Unexpected() }
+        state.received(wire, [.null, .null], byteCount: 10, fault: nil, now: until - 2)
+        #expect(throws: RedisError.self) { try state.submit(command, now: until - 1) }
+        let probe = try send(&state, wire, now: until)
+        #expect(throws: RedisError.self) { try state.submit(command, now: until) }
+        state.received(wire, [.null, .null], byteCount: 10, fault: nil, now: until + 1)
+        #expect(probe.result == .success(.null) && state.circuit.state == .closed(failures: 0))
     }
 
     @Test("no more commands wait than the capacity, the abandoned ones included")

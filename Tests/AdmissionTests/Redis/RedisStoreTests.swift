@@ -190,9 +190,27 @@
                     #expect(rejection.binding.limitName == nil)
                 }
                 // What becomes of a release is unknown: it is not sent again, the lease runs out.
-                #expect(before?.end { $0.drop() } != .settled)
+                #expect(before?.end { $0.drop() } == .storeUnavailable)
                 #expect(limiter.events().contains { $0.kind == .storeLost })
             }
+        }
+
+        @Test("the name of a lease whose reply was lost is not used again")
+        func lostLease() throws {
+            let server = try RedisServer()
+            let limiter = try Self.open(
+                "redis://127.0.0.1:\(server.port)", Self.slots, isManual: false)
+            let gate = try limiter.gate([])
+            #expect(try Self.acquire(gate)?.end { $0.drop() } == .settled)
+            server.pause()
+            #expect(try Self.refusal(gate)?.reason == .storeUnavailable)
+            server.resume()
+            // Behind the lost call: its lease is there, and stays until it runs out.
+            #expect(try RedisPipeline(server.endpoint).call("PING").text == "PONG")
+            let permit = try #require(try Self.acquire(gate))
+            #expect(try gate.explain().limits.first?.used == 2)
+            #expect(try Self.refusal(gate)?.reason == .concurrency)
+            #expect(permit.end { $0.drop() } == .settled)
         }
 
         @Test("what cannot be opened is named, and no password is in it")

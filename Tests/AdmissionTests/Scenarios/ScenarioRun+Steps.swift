@@ -86,6 +86,7 @@ extension ScenarioRun {
         case .leaseExpired: try same("lease_expired", right)
         case .alreadyCompleted: try same("already_completed", right)
         case .notOwner: try same("not_owner", right)
+        case .storeUnavailable: try same("store_unavailable", right)
         }
     }
 

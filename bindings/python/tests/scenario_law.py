@@ -68,7 +68,7 @@ class Law:
             run.advance(x)
             again = run.ask("law", {"requests": n})
             assert not again.ok and again.retry == outcome.retry - x, f"{where}: {again.retry}"
-            run.advance(outcome.retry - 1 - x)
+            run.advance(outcome.retry - run.tick - x)
             run.edge(lambda: run.ask("law", {"requests": n}))
             self.admitted += 1
         run.limiter.close()

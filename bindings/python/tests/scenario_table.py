@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import List, Optional, Tuple
 
@@ -22,6 +23,20 @@ class Case:
         self.start = DEFAULT_START
         self.openings: List[str] = []
         self.steps: List[str] = []
+
+    @property
+    def scale(self) -> int:
+        """How long a case's nanosecond is in a store of whole microseconds: a case that tells of
+        nanoseconds runs a thousand times slower there, its limits' times with it, where it means the
+        same then. Boundaries of the calendar stay, and a window above an hour has other cells."""
+        tells = any(re.search("[0-9]ns", step) or step.startswith("law") for step in self.steps)
+        fixed = r'"window":"(minute|hour|day|week|month|year|[4-9]s|[0-9]+[mh])"'
+        return 1000 if tells and not any(re.search(fixed, each) for each in self.openings) else 1
+
+    @property
+    def is_for_servers(self) -> bool:
+        """Keys of a server expire by themselves: there is nothing to reclaim."""
+        return not any(step.startswith("reclaim") for step in self.steps)
 
 
 def document(text: str) -> str:

@@ -51,6 +51,7 @@ final class HeldPermit {
         case .alreadyCompleted: 400
         case .notOwner: 401
         case .leaseExpired: 402
+        case .storeUnavailable: 601
         }
     }
 }
@@ -151,7 +152,7 @@ struct Drive {
         if log[.every] != 0 {
             let at = rejection.binding.decidedAt.nanoseconds
             let atUnix = rejection.binding.decidedAtWall.unixNanoseconds
-            log.write(1, at, atUnix, cost, 2, 0, called)
+            log.write(1, at, atUnix, cost, 2, Int64(rejection.reason.rawValue), called)
         }
         if log[.renews] != 0, let oldest = held.first {
             log[.mark] = DriveLog.Operation.renew.rawValue

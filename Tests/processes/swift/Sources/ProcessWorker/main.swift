@@ -1,6 +1,7 @@
 // A process under test, in Swift: takes one command a line on standard input and answers each with one
 // line, as worker.c does. README.md above lists the commands.
 import Admission
+import AdmissionRedis
 import Glibc
 
 /// One limiter, its gates by name, and the open permits by a number of the worker's own.
@@ -25,6 +26,9 @@ struct Worker {
             case ("events", 1):
                 let events = limiter?.events().map(\.json) ?? []
                 return "json [" + events.joined(separator: ",") + "]"
+            case ("metrics", 1):
+                return "text "
+                    + (limiter?.metrics() ?? "").split(separator: "\n").joined(separator: "|")
             case ("close", 1): return close()
             default: return "error refused unknown command"
             }
@@ -34,7 +38,7 @@ struct Worker {
     }
 
     private mutating func open(_ words: [String]) throws(LimiterError) -> String {
-        var options = Limiter.Options(store: words[1])
+        var options = Limiter.Options(store: words[1], openers: [.redis])
         if words.count > 3, words[3] == "manual" { options.heartbeat = .manual }
         limiter = try Limiter(policyPath: words[2], options: options)
         return "ok"
@@ -59,12 +63,15 @@ struct Worker {
             numbers += 1
             let at = permit.binding.decidedAt.nanoseconds
             let atUnix = permit.binding.decidedAtWall.unixNanoseconds
+            let mode = permit.binding.storeMode
             permits[numbers] = HeldPermit(permit, number: numbers)
-            return "admitted \(numbers) \(at) \(atUnix)"
+            return "admitted \(numbers) \(at) \(atUnix) \(mode)"
         case .rejected(let rejection):
             let unknown: Int64 = rejection.isNever ? -1 : -2
             let after = rejection.retryAfterNanoseconds ?? unknown
-            return "rejected \(rejection.reason) \(after) \(rejection.binding.limitName ?? "-")"
+            let binding = rejection.binding
+            return
+                "rejected \(rejection.reason) \(after) \(binding.limitName ?? "-") \(binding.storeMode)"
         }
     }
 
