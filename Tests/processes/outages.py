@@ -25,6 +25,7 @@ SLOTS = 5
 LEASE_SECONDS = 1.0
 PAUSE_SECONDS = 20.0 if IS_SOAK else 1.0
 TIMES = 10 if IS_SOAK else 1
+OUTAGES = 2 if IS_SOAK else 1
 DEADLINE_NS = 50 * MILLISECOND
 SLACK_NS = 50 * MILLISECOND
 """For a caller that the system lets wait for a processor; looked at in the soak alone, where one call in
@@ -120,7 +121,7 @@ def run_fault(suite: Suite, fault: Fault) -> None:
         stage = Stage(server, place, port, **fault.settings)
         strikes: list[tuple[int, int]] = []
         slowest = 0.0
-        for _ in range(TIMES if fault.events != OUTAGE or not IS_SOAK else 2):
+        for _ in range(OUTAGES if fault.events == OUTAGE else TIMES):
             begun = time.time_ns()
             fault.strike(stage, proxy)
             strikes.append((begun, time.time_ns()))
@@ -188,6 +189,7 @@ def check_outcomes(suite: Suite, fault: Fault, stage: Stage) -> None:
     names: dict[str, int] = {}
     unnamed = 0
     spans: list[int] = []
+    waits = 0
     for log in stage.logs:
         failed_ends = 0
         for record in log.records():
@@ -200,6 +202,8 @@ def check_outcomes(suite: Suite, fault: Fault, stage: Stage) -> None:
                 name = "admitted"
             else:
                 name = d.REASONS[record.permit]
+                is_alone = name == "store_unavailable"
+                waits += is_alone and record.returned - record.called > DEADLINE_NS * 4 // 5
             names[name] = names.get(name, 0) + 1
         # The other errors are those of acquiring, which has none here.
         if log[d.ERRORS] != failed_ends:
@@ -208,6 +212,10 @@ def check_outcomes(suite: Suite, fault: Fault, stage: Stage) -> None:
         unnamed += log[d.WRITTEN] > log[d.CAPACITY]
     suite.check(f"{fault.name}: every outcome has its name", unnamed == 0,
                 ", ".join(f"{name} {count}" for name, count in sorted(names.items())))
+    if fault.events == OUTAGE:
+        # Three that open the circuit, and then one now and then.
+        most = int(len(stage.logs) * OUTAGES * (4 + 8 * PAUSE_SECONDS))
+        suite.check(f"{fault.name}: few calls wait in vain", waits <= most, f"{waits} of {most} at most")
     is_timed = IS_SOAK and "deadline" not in fault.settings
     bound, most = (DEADLINE_NS + SLACK_NS, SECOND) if is_timed else (20 * SECOND, 20 * SECOND)
     spans.sort()
