@@ -198,7 +198,7 @@ def files_that_are_no_stores_are_named_and_end_with_3():
             assert text in done.stderr and done.stdout == "", done
             error = json.loads(run(command, path, "--json", code=3).stdout)["error"]
             assert code in (None, error["code"]) and error["message"], error
-    for url in ("memory:", "redis://host/0", "file://other/path", "file:/a?mode=1"):
+    for url in ("memory:", "postgres://host/0", "file://other/path", "file:/a?mode=1"):
         assert run("inspect", url, code=2).stdout == "", url
 
 
