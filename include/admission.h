@@ -243,6 +243,7 @@ typedef int32_t admission_status;
 #define ADMISSION_STORE_FILE 2   /* in a file that the processes of the host share */
 #define ADMISSION_STORE_REDIS 3  /* in a Redis or Valkey server */
 #define ADMISSION_STORE_OUTAGE 4 /* without the store, which gave no answer: as on_outage says */
+#define ADMISSION_STORE_SLICE 5  /* by a part of the limits that this process took in advance */
 
 /* admission_options.clock. */
 #define ADMISSION_CLOCK_SYSTEM 0

@@ -16,7 +16,10 @@ struct RedisLimit: Sendable {
     let kind: Kind
     /// 53 bits of a digest of the limit's identity: tells the limits of one scope apart.
     let id: Int64
+    /// As the server keeps it, which with slices is less than the document says.
     let limit: Limit
+    /// Whether processes may take parts of it.
+    let isSliceable: Bool
     /// When its parameters were loaded.
     let stamp: Int64
     /// Five words, as a descriptor holds them.
@@ -27,8 +30,11 @@ struct RedisLimit: Sendable {
     let zone: Zone?
 
     /// - Parameter identity: of the limit without attributes, as the loads know it.
-    init(_ limit: Limit, identity: [UInt8], stamp: Int64, zone: Zone?) {
+    init(
+        _ limit: Limit, identity: [UInt8], stamp: Int64, zone: Zone?, isSliceable: Bool = false
+    ) {
         self.limit = limit
+        self.isSliceable = isSliceable
         self.stamp = stamp
         self.zone = zone
         id = RedisDigest.word(of: identity)

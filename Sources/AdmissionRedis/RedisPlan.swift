@@ -12,11 +12,25 @@ final class RedisPlan: Sendable {
 
     /// What the plan was made from.
     let sources: [RemoteLimit]
+    /// For each scope what the process holds of it; empty where all is decided by the server.
+    let holdings: [RedisHolding]
+    /// For each scope what the process holds of it for an outage; empty where it holds nothing.
+    let reserves: [RedisReserve]
+    /// For each step its scope, and its place among the scope's limits.
+    let positions: [(scope: Int, limit: Int)]
 
     init(
-        shard: RedisShard, scopes: [RedisScope], sources: [RemoteLimit], scripts: RedisScripts
+        shard: RedisShard, scopes: [RedisScope], sources: [RemoteLimit], scripts: RedisScripts,
+        holdings: [RedisHolding] = [], reserves: [RedisReserve] = []
     ) {
         self.shard = shard
+        self.reserves = reserves
+        self.holdings = holdings
+        var positions = [(scope: Int, limit: Int)](repeating: (0, 0), count: sources.count)
+        for (index, scope) in scopes.enumerated() {
+            for (limit, step) in scope.steps.enumerated() { positions[step] = (index, limit) }
+        }
+        self.positions = positions
         self.sources = sources
         self.scopes = scopes
         var limits = [(Int, RedisLimit)]()
@@ -78,6 +92,14 @@ final class RedisShard: Sendable {
     /// Of all its keys, in a cluster.
     let slot: Int
     private let state = ForkableLock(Known(), rank: .redisMemory)
+    private let words = OwnWords(count: 1)
+
+    /// The largest steady instant that a decision or an answer of this process had, ns.
+    @inline(__always)
+    var steady: Int64 { Int64(bitPattern: words[0].loadRelaxed()) }
+
+    @inline(__always)
+    func noteSteady(_ instant: Int64) { words[0].raise(UInt64(bitPattern: max(0, instant))) }
 
     /// - Parameter value: of the document's `shard` attribute; nil: there is but one shard.
     init(value: String?) {

@@ -145,6 +145,8 @@ final class RedisMemory: Sendable {
         /// The births of the last lives, the newest last, and the number of the first of them.
         var births: [Int64] = []
         var first = 1
+        /// Calendar windows as they were last seen, by limit.
+        var windows: [Int64: OutageAccount.SeenWindow] = [:]
     }
 
     private static let livesBound = 64
@@ -174,6 +176,14 @@ final class RedisMemory: Sendable {
             state.births.removeFirst()
             state.first += 1
         }
+    }
+
+    func note(_ window: OutageAccount.SeenWindow, ofLimit id: Int64) {
+        state.withLock { $0.windows[id] = window }
+    }
+
+    func window(ofLimit id: Int64) -> OutageAccount.SeenWindow? {
+        state.withLock { $0.windows[id] }
     }
 
     /// The number of a life that was noted, 1 … 255; 0 where it is too long ago.

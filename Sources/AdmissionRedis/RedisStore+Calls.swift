@@ -13,17 +13,20 @@ extension RedisStore {
     ///
     /// - Parameter slot: of all its keys.
     func call(
-        _ script: RedisScript, _ command: RedisCommand, slot: Int, until deadline: CallDeadline
+        _ script: RedisScript, _ command: RedisCommand, slot: Int, until deadline: CallDeadline,
+        on background: RedisRoutes? = nil
     ) throws(Fault) -> RedisReply {
         let (reply, node): (RedisReply, RedisNode)
         do {
-            (reply, node) = try routes.call(script, command, slot: slot, until: deadline)
+            (reply, node) = try (background ?? routes).call(
+                script, command, slot: slot, until: deadline)
         } catch {
-            noteFailure(error.error, of: error.node)
+            // Whether callers are served is told by their own calls.
+            if background == nil { noteFailure(error.error, of: error.node) }
             throw .unreachable(retryAfterNanoseconds: Self.retryAfter(error.error.fault))
         }
         guard case .error(let error) = reply else {
-            noteSuccess(of: node)
+            if background == nil { noteSuccess(of: node) }
             return reply
         }
         switch error.code {
@@ -90,8 +93,10 @@ extension RedisStore {
     /// What a reply tells beside its answer.
     func note(_ answer: RedisAnswer, _ plan: RedisPlan) {
         let now = CallDeadline.now()
+        plan.shard.noteSteady(answer.steadyNanoseconds)
         state.withLock { state in
             (state.wall, state.wallAsOf) = (answer.wall, now)
+            state.steady = max(state.steady, answer.now)
             guard !answer.events.isEmpty else { return }
             let shard = plan.shard.name
             let found: [(RedisAnswer.Events, RemoteNote)] = [

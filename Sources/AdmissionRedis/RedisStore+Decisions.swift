@@ -7,10 +7,27 @@ extension RedisStore {
 
     func charge(_ plan: RemotePlan, _ amounts: [Int64], lease: UInt64) -> RemoteAnswer {
         let redis = redisPlan(plan)
+        return localProcesses > 0
+            ? chargeThroughOutages(redis, amounts, lease: lease)
+            : chargeByServer(redis, amounts, lease: lease)
+    }
+
+    /// Decides by the server, or by what was taken of it in advance.
+    @inline(__always)
+    func chargeByServer(_ plan: RedisPlan, _ amounts: [Int64], lease: UInt64) -> RemoteAnswer {
+        plan.holdings.isEmpty
+            ? chargeDirectly(plan, amounts, lease: lease)
+            : chargeFromSlices(plan, amounts, lease: lease)
+    }
+
+    /// Decides by a call to the server.
+    func chargeDirectly(_ redis: RedisPlan, _ amounts: [Int64], lease: UInt64) -> RemoteAnswer {
         let isNever = zip(redis.limits, amounts).contains { $1 > $0.limit.kind.capacity }
         do throws(Fault) {
             let member = isNever ? [] : RedisLeases.member(lease)
-            guard let answer = try ask(redis, amounts, member: member) else { return .stale }
+            guard let answer = try ask(redis, amounts, member: member, until: deadline) else {
+                return .stale
+            }
             let decision = decision(answer, redis, amounts)
             if decision.isAdmitted, lease != 0, redis.leaseCount > 0 {
                 let expiries = redis.limits.map { answer.now.addingSaturated($0.parameters[1]) }
@@ -34,8 +51,8 @@ extension RedisStore {
         let capacities = redis.limits.map(\.limit.kind.capacity)
         let (answer, full): (RedisAnswer, RedisAnswer)
         do throws(Fault) {
-            guard let first = try ask(redis, amounts, member: []),
-                let second = try ask(redis, capacities, member: [])
+            guard let first = try ask(redis, amounts, member: [], until: deadline),
+                let second = try ask(redis, capacities, member: [], until: deadline)
             else {
                 throw Fault.refused(.refused(url: url, isFull: false, reason: "a load passed by"))
             }
@@ -78,10 +95,12 @@ extension RedisStore {
     }
 
     /// One decision; nil where another document is in force.
-    private func ask(
-        _ plan: RedisPlan, _ amounts: [Int64], member: [UInt8]
+    ///
+    /// - Parameter background: the connection, where nobody waits.
+    func ask(
+        _ plan: RedisPlan, _ amounts: [Int64], member: [UInt8], until deadline: CallDeadline,
+        on background: RedisRoutes? = nil
     ) throws(Fault) -> RedisAnswer? {
-        let deadline = deadline
         let known = plan.scopes.map(\.memory.known)
         var arguments = [member]
         for (scope, known) in zip(plan.scopes, known) {
@@ -90,7 +109,7 @@ extension RedisStore {
         let call = RedisCall(
             form: plan.acquire, plan: plan, births: known.map(\.birth),
             seen: known.map(\.seen), arguments: arguments)
-        let answer = try answer(call, until: deadline)
+        let answer = try answer(call, until: deadline, on: background)
         switch answer.outcome {
         case .admitted, .admittedAnew, .rejected: return answer
         case .newer: return nil
@@ -105,16 +124,17 @@ extension RedisStore {
     /// Sends a call on all scopes of a plan, with its rare part where that is needed, and remembers
     /// what the reply tells.
     func answer(
-        _ call: RedisCall, until deadline: CallDeadline
+        _ call: RedisCall, until deadline: CallDeadline, on background: RedisRoutes? = nil
     ) throws(Fault) -> RedisAnswer {
         var rarePart = call.births.contains(0) ? rarePart(call, wall: wall) : nil
-        var answer = try send(call, rarePart, until: deadline)
+        var answer = try send(call, rarePart, until: deadline, on: background)
         for _ in 0..<Self.triesBound where answer.outcome == .rarePartNeeded {
             rarePart = self.rarePart(call, wall: answer.wall)
-            answer = try send(call, rarePart, until: deadline)
+            answer = try send(call, rarePart, until: deadline, on: background)
         }
         answer.births = answer.lives.isEmpty ? call.births : answer.lives.map(\.birth)
         guard answer.outcome == .admitted || answer.outcome == .rejected else { return answer }
+        if localProcesses > 0 { noteWindows(answer, call.plan) }
         for (index, scope) in call.plan.scopes.enumerated() {
             if answer.lives.isEmpty {
                 scope.memory.see(call.births[index], at: answer.now)
@@ -129,11 +149,12 @@ extension RedisStore {
     }
 
     private func send(
-        _ call: RedisCall, _ rarePart: [UInt8]?, until deadline: CallDeadline
+        _ call: RedisCall, _ rarePart: [UInt8]?, until deadline: CallDeadline,
+        on background: RedisRoutes?
     ) throws(Fault) -> RedisAnswer {
         let reply = try self.call(
             call.form.script, call.form.command(call.arguments, rarePart),
-            slot: call.plan.shard.slot, until: deadline)
+            slot: call.plan.shard.slot, until: deadline, on: background)
         guard case .bytes(let bytes) = reply,
             let answer = RedisAnswer(bytes, scopes: call.plan.scopes)
         else {
@@ -153,6 +174,15 @@ extension RedisStore {
         ]
         return RedisWords.pack(front + call.seen)
             + call.plan.scopes.flatMap { $0.rarePart(wall: wall) }
+    }
+
+    /// Notes calendar windows as they were told, for an outage.
+    private func noteWindows(_ answer: RedisAnswer, _ plan: RedisPlan) {
+        for (step, field) in fields(answer, plan).enumerated() where field.limit.kind == .calendar {
+            plan.scopes[plan.positions[step].scope].memory.note(
+                OutageAccount.SeenWindow(start: field[0], end: field[1], count: field[2]),
+                ofLimit: field.limit.id)
+        }
     }
 
     /// For each step its fields.

@@ -9,14 +9,17 @@ extension RedisStore {
     func load(
         _ scopes: [LimitScope], document: RemoteDocument
     ) throws(StoreError) -> UInt64 {
+        try check(document.settings)
         let (before, found) = try rows(
-            Self.named(scopes), hash: document.hash, onlyLooks: false)
+            Self.named(scopes, SliceTerms(document.settings)), hash: document.hash,
+            onlyLooks: false)
         state.withLock { state in
             state.settings = document.settings
             state.shardName = document.shard
             state.documentHash = document.hash
             for (identity, row) in found { state.stamps[identity] = row.stamp }
         }
+        noteSettings(document.settings)
         return before
     }
 
@@ -24,9 +27,13 @@ extension RedisStore {
         _ scopes: [LimitScope]
     ) throws(StoreError) -> (scopes: [LimitScope], hash: UInt64)? {
         try lookAtServers(until: deadline)
-        let own = state.withLock { $0.documentHash }
-        let named = Self.named(scopes)
+        let (own, terms) = state.withLock { ($0.documentHash, SliceTerms($0.settings)) }
+        let named = Self.named(scopes, terms)
         var (hash, found) = try rows(named, hash: own, onlyLooks: true)
+        noticeReturn()
+        keepReserves()
+        // Where time is moved by hand no thread ends slices.
+        if isClockManual { performDue(now: try manualSteady()) }
         if found.values.contains(where: { $0.stamp == 0 }) {
             // The server has lost the loads: ours is put in force again.
             (hash, found) = try rows(named, hash: own, onlyLooks: false)
@@ -41,7 +48,10 @@ extension RedisStore {
         let inForce = scopes.map { scope in
             var scope = scope
             for index in scope.limits.indices {
-                if let kind = kinds.popFirst() { scope.limits[index].kind = kind }
+                if let kind = kinds.popFirst() {
+                    scope.limits[index].kind = terms.whole(
+                        kind, like: scope.limits[index].kind)
+                }
             }
             return scope
         }
@@ -50,12 +60,15 @@ extension RedisStore {
 
     /// The same limits as in `plan` under the parameters in force: for who has a permit of before.
     func following(_ plan: RedisPlan) throws(StoreError) -> RedisPlan {
-        let named = plan.sources.map { Named(identity: $0.identity, kind: $0.limit.kind) }
-        let own = state.withLock { $0.documentHash }
+        let (own, terms) = state.withLock { ($0.documentHash, SliceTerms($0.settings)) }
+        let named = plan.sources.map {
+            Named(identity: terms.identity(of: $0), kind: terms.shared($0.limit.kind))
+        }
         let (_, found) = try rows(named, hash: own, onlyLooks: true)
         var limits = plan.sources
         for (index, limit) in named.enumerated() {
-            limits[index].limit.kind = try kind(of: limit, found)
+            let kind = try kind(of: limit, found)
+            limits[index].limit.kind = terms.whole(kind, like: limits[index].limit.kind)
         }
         return redisPlan(limits, stamps: found.mapValues(\.stamp))
     }
@@ -66,13 +79,13 @@ extension RedisStore {
         var kind: LimitKind
     }
 
-    private static func named(_ scopes: [LimitScope]) -> [Named] {
+    private static func named(_ scopes: [LimitScope], _ terms: SliceTerms) -> [Named] {
         scopes.flatMap { scope in
             scope.limits.map { limit in
                 Named(
-                    identity: RedisStoreState.identity(
+                    identity: terms.identity(
                         policy: scope.policy, limit, keyNames: scope.keyNames),
-                    kind: limit.kind)
+                    kind: terms.shared(limit.kind))
             }
         }
     }
@@ -135,6 +148,16 @@ extension RedisStore {
         for field in ["steady", "wall"] {
             try callClock("HINCRBY", Self.clockKey, field, "\(nanoseconds)")
         }
+    }
+
+    /// A manual clock's steady time, ns.
+    func manualSteady() throws(StoreError) -> Int64 {
+        guard case .one(let node) = routes else { return 0 }
+        let reply = try patientCall(RedisCommand("HGET", Self.clockKey, "steady"), on: node)
+        guard let text = reply.text, let instant = Int64(text) else {
+            throw .corrupted(path: url, what: "the manual clock")
+        }
+        return instant
     }
 
     func setTime(_ unixNanoseconds: Int64) throws(StoreError) {

@@ -7,24 +7,40 @@ extension RedisStore {
         if settlement.freesLeases {
             leases.withLock { $0.forget(settlement.lease) }
         }
+        return isOutageOpen
+            ? settleThroughOutage(redis, settlement) : settleByServer(redis, settlement)
+    }
+
+    func settleByServer(_ redis: RedisPlan, _ settlement: RemoteSettlement) -> RemoteSettled {
+        if !redis.holdings.isEmpty, settlement.lease == 0, !keeper.isClosed {
+            return settleFromSlices(redis, settlement)
+        }
+        return settleDirectly(redis, settlement, until: deadline)
+    }
+
+    /// Settles by a call to the server.
+    ///
+    /// - Parameter background: the connection, where nobody waits.
+    func settleDirectly(
+        _ redis: RedisPlan, _ settlement: RemoteSettlement, until deadline: CallDeadline,
+        on background: RedisRoutes? = nil
+    ) -> RemoteSettled {
         do throws(Fault) {
-            let deadline = deadline
             let (first, later) = settlement.calls
             var plan = redis
-            var answer = try send(first, plan, until: deadline)
+            var answer = try send(first, plan, until: deadline, on: background)
             if answer.outcome == .newer {
                 // Nothing was booked. The permit is of an older document: its limits that stay are told
                 // under the parameters in force.
                 guard let following = try? following(redis) else { return .unknown }
                 plan = following
-                answer = try send(first, plan, until: deadline)
+                answer = try send(first, plan, until: deadline, on: background)
             }
             guard answer.outcome == .admitted else { return .unknown }
             let settled = settled(answer, settlement, plan)
             for call in later {
-                guard try send(call, plan, until: deadline).outcome == .admitted else {
-                    return .unknown
-                }
+                let answer = try send(call, plan, until: deadline, on: background)
+                guard answer.outcome == .admitted else { return .unknown }
             }
             return settled
         } catch {
@@ -33,7 +49,8 @@ extension RedisStore {
     }
 
     private func send(
-        _ settlement: RemoteSettlement, _ plan: RedisPlan, until deadline: CallDeadline
+        _ settlement: RemoteSettlement, _ plan: RedisPlan, until deadline: CallDeadline,
+        on background: RedisRoutes?
     ) throws(Fault) -> RedisAnswer {
         var seen: [Int64] = []
         var births: [Int64] = []
@@ -48,7 +65,7 @@ extension RedisStore {
         }
         let call = RedisCall(
             form: plan.settle, plan: plan, births: births, seen: seen, arguments: arguments)
-        return try answer(call, until: deadline)
+        return try answer(call, until: deadline, on: background)
     }
 
     /// What a settlement does to each step of a scope, and the life that it is about: the newest in
@@ -97,6 +114,11 @@ extension RedisStore {
             for start in stride(from: 0, to: indices.count, by: RedisLeases.batch) {
                 let part = indices[start..<min(start + RedisLeases.batch, indices.count)]
                 renew(part.map { ($0, renewals[$0]) }, until: deadline, into: &results)
+            }
+        }
+        if isOutageOpen {
+            for index in results.indices where results[index] == nil {
+                if renewAlone(renewals[index]) { results[index] = true }
             }
         }
         return results
@@ -167,6 +189,7 @@ extension RemoteSettlement {
 /// The leases of this process's open permits: what a renewal says of them.
 struct RedisLeases: Sendable {
     struct Kept: Sendable {
+        var plan: RedisPlan
         var step: Int
         /// Steady us of the server.
         var expiry: Int64
@@ -185,17 +208,34 @@ struct RedisLeases: Sendable {
                 return nil
             }
             return Kept(
-                step: step, expiry: expiries[step],
+                plan: plan, step: step, expiry: expiries[step],
                 last: now.addingSaturated(RedisWords.microsecondsUp(longest)))
         }
     }
 
     mutating func forget(_ lease: UInt64) { byLease[lease] = nil }
 
+    /// The plan by which a lease was given out.
+    func plan(_ lease: UInt64) -> RedisPlan? { byLease[lease]?.first?.plan }
+
     func kept(_ lease: UInt64, step: Int) -> Kept? { byLease[lease]?.first { $0.step == step } }
 
     func lives(_ lease: UInt64, at now: Int64) -> Bool {
         byLease[lease]?.allSatisfy { $0.expiry > now } ?? false
+    }
+
+    /// Leases of one limit of a scope that live, of those that are asked for.
+    func count(
+        _ name: OutageLedger.Name, at now: Int64, where isWanted: (UInt64) -> Bool
+    ) -> Int64 {
+        var count: Int64 = 0
+        for (lease, kept) in byLease where isWanted(lease) {
+            let isHere = kept.contains {
+                $0.expiry > now && OutageLedger.name($0.plan, step: $0.step) == name
+            }
+            if isHere { count += 1 }
+        }
+        return count
     }
 
     mutating func renew(_ lease: UInt64, step: Int, expiry: Int64) {

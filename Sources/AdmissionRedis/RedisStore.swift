@@ -12,6 +12,15 @@ final class RedisStore: RemoteStore {
     let scripts: RedisScripts
     let routes: RedisRoutes
     let isClockManual: Bool
+    /// The connection of what nobody waits for: slices have their own deadline, and a server that
+    /// is too slow for callers may be quick enough for them.
+    let background: RedisRoutes
+    let keeper: SliceKeeper
+    /// Of settings and counts, for who takes no lock: see below.
+    let words = OwnWords(count: 5)
+    /// What is decided without the server while it is away.
+    let ledger = ForkableLock(OutageLedger(), rank: .redisLedger)
+    let reserves = ForkableLock(RedisReserves(), rank: .redisStore)
     let state: ForkableLock<RedisStoreState>
     let leases = ForkableLock(RedisLeases(), rank: .redisMemory)
 
@@ -30,18 +39,13 @@ final class RedisStore: RemoteStore {
         guard isClockManual == (request.manualStart != nil) else {
             throw .clockMismatch(path: parsed.description, isManual: isClockManual)
         }
-        guard !request.settings.spendsLocally else {
-            throw .invalidURL(
-                url: parsed.description,
-                reason: "on_outage \"local\" is not there yet; accepted: \"reject\", \"admit\"")
-        }
-        guard !request.settings.usesSlices else {
-            throw .invalidURL(
-                url: parsed.description, reason: "slices are not there yet; accepted: false")
-        }
         scripts = isClockManual ? .byManualClock : .bySystemClock
-        routes = RedisRoutes(parsed)
+        routes = RedisRoutes(parsed, options: Self.options(request.settings))
+        background = RedisRoutes(parsed)
+        keeper = SliceKeeper(isThreadless: isClockManual)
         state = ForkableLock(RedisStoreState(settings: request.settings), rank: .redisStore)
+        try check(request.settings)
+        noteSettings(request.settings)
         if case .cluster(let cluster) = routes {
             do throws(RedisRoutes.Failure) {
                 try cluster.readMap(until: .after(nanoseconds: Self.patientNanoseconds))
@@ -51,7 +55,10 @@ final class RedisStore: RemoteStore {
         }
         if let start = request.manualStart { try makeClock(start) }
         try lookAtServers(until: .after(nanoseconds: Self.patientNanoseconds))
+        keeper.serve(self)
     }
+
+    deinit { _ = keeper.close() }
 
     /// Opening, loading and moving the clock are in no hurry.
     static let patientNanoseconds: Int64 = 5_000_000_000
@@ -62,7 +69,13 @@ final class RedisStore: RemoteStore {
 
     /// - Parameter stamps: when the limits' parameters were loaded.
     func redisPlan(_ limits: [RemoteLimit], stamps: [[UInt8]: Int64]) -> RedisPlan {
-        let shardName = state.withLock { $0.shardName }
+        let (shardName, terms, share) = state.withLock { state in
+            let settings = state.settings
+            return (
+                state.shardName, SliceTerms(settings),
+                settings.spendsLocally ? settings.outageShare : nil
+            )
+        }
         let value = shardName.flatMap { name in
             limits.lazy.compactMap { limit in limit.key.first { $0.name == name }?.value }.first
         }
@@ -72,7 +85,7 @@ final class RedisStore: RemoteStore {
         for (step, limit) in limits.enumerated() {
             let prefix = shard.prefix + limit.scopeBytes
             if groups[prefix] == nil { order.append(prefix) }
-            groups[prefix, default: []].append((self.limit(limit, stamps: stamps), step))
+            groups[prefix, default: []].append((self.limit(limit, terms, stamps: stamps), step))
         }
         // Steps are in the order in which charges are taken; the wire's is the document's.
         let places = limits.map(\.documentIndex)
@@ -82,15 +95,65 @@ final class RedisStore: RemoteStore {
                 limits: (groups[prefix] ?? []).sorted { places[$0.step] < places[$1.step] },
                 memory: memory(prefix))
         }
-        return RedisPlan(shard: shard, scopes: scopes, sources: limits, scripts: scripts)
+        let holdings = terms.areSlicesOn ? holdings(scopes, order, shard, limits, terms) : []
+        return RedisPlan(
+            shard: shard, scopes: scopes, sources: limits, scripts: scripts, holdings: holdings,
+            reserves: share.map { kept(scopes, order, shard, limits, share: $0) } ?? [])
     }
 
-    private func limit(_ limit: RemoteLimit, stamps: [[UInt8]: Int64]) -> RedisLimit {
+    /// What the process holds of each scope for an outage.
+    private func kept(
+        _ scopes: [RedisScope], _ prefixes: [[UInt8]], _ shard: RedisShard,
+        _ sources: [RemoteLimit], share: (numerator: Int64, denominator: Int64)
+    ) -> [RedisReserve] {
+        zip(scopes, prefixes).map { scope, prefix in
+            if let known = reserves.withLock({ $0.find(prefix, layout: scope.layout) }) {
+                return known
+            }
+            let made = RedisReserve(alone(scope, prefix, shard, sources), share: share)
+            return reserves.withLock { $0.keep(made, prefix, layout: scope.layout) }
+        }
+    }
+
+    /// A plan of one of a plan's scopes, whose steps are in the order of the wire.
+    private func alone(
+        _ scope: RedisScope, _ prefix: [UInt8], _ shard: RedisShard, _ sources: [RemoteLimit]
+    ) -> RedisPlan {
+        let alone = RedisScope(
+            prefix: prefix,
+            limits: scope.limits.enumerated().map { (limit: $0.element, step: $0.offset) },
+            memory: scope.memory)
+        return RedisPlan(
+            shard: shard, scopes: [alone], sources: scope.steps.map { sources[$0] },
+            scripts: scripts)
+    }
+
+    /// What the process holds of each scope; none where one of them has a limit without slices.
+    private func holdings(
+        _ scopes: [RedisScope], _ prefixes: [[UInt8]], _ shard: RedisShard,
+        _ sources: [RemoteLimit], _ terms: SliceTerms
+    ) -> [RedisHolding] {
+        guard scopes.allSatisfy({ $0.limits.allSatisfy(\.isSliceable) }) else { return [] }
+        return zip(scopes, prefixes).map { scope, prefix in
+            keeper.holding(prefix, layout: scope.layout) {
+                RedisHolding(
+                    alone(scope, prefix, shard, sources),
+                    lifetimeNanoseconds: terms.lifetimeNanoseconds)
+            }
+        }
+    }
+
+    private func limit(
+        _ limit: RemoteLimit, _ terms: SliceTerms, stamps: [[UInt8]: Int64]
+    ) -> RedisLimit {
         var zone: Zone?
         if case .calendarWindow(_, _, let name, _) = limit.limit.kind { zone = self.zone(name) }
-        let identity = limit.identity
+        let identity = terms.identity(of: limit)
+        var shared = limit.limit
+        shared.kind = terms.shared(limit.limit.kind)
         return RedisLimit(
-            limit.limit, identity: identity, stamp: stamps[identity] ?? 0, zone: zone)
+            shared, identity: identity, stamp: stamps[identity] ?? 0, zone: zone,
+            isSliceable: terms.isSliceable(limit.limit.kind))
     }
 
     /// The zones of the document were found when it was read.
@@ -156,6 +219,8 @@ struct RedisStoreState: Sendable {
     /// The server's wall instant as a reply told it, us, and when that was here, monotonic ns.
     var wall: Int64 = 0
     var wallAsOf: Int64 = 0
+    /// The steady instant of the same reply, us.
+    var steady: Int64 = 0
 
     var notes: [RemoteNote] = []
     static let notesBound = 64
@@ -165,21 +230,16 @@ struct RedisStoreState: Sendable {
     mutating func note(_ note: RemoteNote) {
         if notes.count < Self.notesBound, notes.last != note { notes.append(note) }
     }
+}
 
-    /// A limit's identity without the values of its key.
-    static func identity(policy: String, _ limit: Limit, keyNames: [String]) -> [UInt8] {
-        var bytes = LimitKey.definition(policy: policy, limit: limit)
-        for name in keyNames { LimitKey.append(name.utf8, to: &bytes) }
-        return bytes
+extension SliceTerms {
+    /// Without the values of its key.
+    func identity(of limit: RemoteLimit) -> [UInt8] {
+        identity(policy: limit.policy, limit.limit, keyNames: limit.key.map(\.name))
     }
 }
 
 extension RemoteLimit {
-    /// Without the values of its key.
-    var identity: [UInt8] {
-        RedisStoreState.identity(policy: policy, limit, keyNames: key.map(\.name))
-    }
-
     /// What tells its scope from others: the policy and the key.
     fileprivate var scopeBytes: [UInt8] {
         var bytes: [UInt8] = []

@@ -130,5 +130,6 @@ extension LimiterCore {
         if !store.segment.isReplaced { notePolicy(isBroken: false) }
         // Gates meet another version and find the limiter closed.
         hot.stopPlans()
+        remote?.close()
     }
 }

@@ -127,7 +127,8 @@ extension LimiterCore {
         guard let remote, let kept = plan.remote else { return 0 }
         let holdsLeases = slot.lease == PermitBody.leasesInPlan
         let settlement = RemoteSettlement(
-            entries: entries, lease: holdsLeases ? slot.id : 0, freesLeases: false)
+            entries: entries, lease: holdsLeases ? slot.id : 0, freesLeases: false,
+            isPermitOpen: true)
         guard case .settled(let places, let leasesLived) = remote.settle(kept, settlement) else {
             // It may have been booked, and is not booked again by `complete`.
             for entry in entries { slot.charges[entry.limit].total &+= entry.amount }
@@ -175,5 +176,10 @@ extension RemoteSettings {
             deadlineNanoseconds: settings.deadlineNanoseconds,
             holdsOnLoss: settings.onLoss == .hold, spendsLocally: settings.onOutage == .local,
             usesSlices: settings.usesSlices)
+        sliceTTLNanoseconds = settings.sliceTTLNanoseconds
+        processes = settings.processes.map { Int64($0) }
+        outageShare = settings.outageShare.map {
+            (Int64($0.numerator), Int64($0.denominator))
+        }
     }
 }

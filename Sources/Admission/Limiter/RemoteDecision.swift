@@ -48,6 +48,14 @@ extension ChargePlanReference {
             decision.verdicts, amounts, isAdmitted: decision.isAdmitted,
             now: decision.steadyNanoseconds, wall: decision.wallNanoseconds)
         fill(record, result)
+        if decision.mode != .redis {
+            record.pointee.storeMode = decision.mode.rawValue
+            if result.step >= 0 {
+                let notes = step(result.step).pointee.notes
+                record.pointee.limitName =
+                    notes._withUnsafeGuaranteedRef { $0.limitName(in: decision.mode).address }
+            }
+        }
         record.pointee.permit = 0
         guard let slot else { return 0 }
         guard decision.isAdmitted else {

@@ -47,6 +47,9 @@ package protocol RemoteStore: AnyObject, Sendable {
 
     /// What an operator should know since the last call; each is told once.
     func takeNotes() -> [RemoteNote]
+
+    /// Nobody decides any more: what the process holds for itself goes back. Within a deadline.
+    func close()
 }
 
 /// What a remote store keeps of one gate's limits. Made by the store that is asked with it.
@@ -81,6 +84,12 @@ package struct RemoteSettings: Sendable {
     package var spendsLocally: Bool
     /// Processes take pre-charged parts of limits.
     package var usesSlices: Bool
+    /// How long after it was asked for such a part may be spent.
+    package var sliceTTLNanoseconds: Int64 = 500_000_000
+    /// How many processes share the limits in an outage; nil: not told.
+    package var processes: Int64?
+    /// The part of each limit that a process holds for an outage; nil: none.
+    package var outageShare: (numerator: Int64, denominator: Int64)?
 
     package init(
         deadlineNanoseconds: Int64, holdsOnLoss: Bool, spendsLocally: Bool, usesSlices: Bool
@@ -125,6 +134,8 @@ package enum RemoteAnswer: Sendable {
 
 /// A decision, by the store's own clock.
 package struct RemoteDecision: Sendable {
+    /// By the server itself, or by what the process holds of its limits.
+    package var mode: StoreMode
     package var isAdmitted: Bool
     package var steadyNanoseconds: Int64
     package var wallNanoseconds: Int64
@@ -134,9 +145,10 @@ package struct RemoteDecision: Sendable {
     package var places: [UInt64]
 
     package init(
-        isAdmitted: Bool, steadyNanoseconds: Int64, wallNanoseconds: Int64,
-        verdicts: [Verdict], places: [UInt64]
+        mode: StoreMode = .redis, isAdmitted: Bool, steadyNanoseconds: Int64,
+        wallNanoseconds: Int64, verdicts: [Verdict], places: [UInt64]
     ) {
+        self.mode = mode
         self.isAdmitted = isAdmitted
         self.steadyNanoseconds = steadyNanoseconds
         self.wallNanoseconds = wallNanoseconds
@@ -167,11 +179,16 @@ package struct RemoteSettlement: Sendable {
     package var lease: UInt64
     /// Whether the leases are freed; they are looked at either way.
     package var freesLeases: Bool
+    /// Whether the permit goes on, so that it has to know where its units went.
+    package var isPermitOpen: Bool
 
-    package init(entries: [RemoteEntry], lease: UInt64, freesLeases: Bool) {
+    package init(
+        entries: [RemoteEntry], lease: UInt64, freesLeases: Bool, isPermitOpen: Bool = false
+    ) {
         self.entries = entries
         self.lease = lease
         self.freesLeases = freesLeases
+        self.isPermitOpen = isPermitOpen
     }
 }
 

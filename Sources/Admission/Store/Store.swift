@@ -31,6 +31,8 @@ public enum StoreMode: Int32, Sendable {
     case redis = 3
     /// Without the store, which could not be reached: as the document's `on_outage` says.
     case outage = 4
+    /// By a part of the limits in Redis or Valkey that this process had taken in advance.
+    case slice = 5
 }
 
 /// A document's limits as a store holds them: for each scope, for each limit.

@@ -1,9 +1,9 @@
 import Glibc
 
 /// Plain threads of the library: no signal of the host's is delivered to them, nobody joins them.
-enum DetachedThread {
+package enum DetachedThread {
     /// Starts a thread; false where the system refuses one.
-    static func start(_ body: @escaping @Sendable () -> Void) -> Bool {
+    package static func start(_ body: @escaping @Sendable () -> Void) -> Bool {
         var attributes = pthread_attr_t()
         pthread_attr_init(&attributes)
         defer { pthread_attr_destroy(&attributes) }

@@ -66,9 +66,12 @@ package enum LockRank: Int, Sendable {
     case plans
     /// Interned names.
     case names
-    /// What a process remembers of a store in Redis.
+    /// What a process remembers of a store in Redis, and what it decides without it.
     case redisStore
+    case redisLedger
     case redisMemory
+    /// What it holds of limits there.
+    case redisHolding
     /// Who waits for which reply on a connection to Redis.
     case redis
     /// What a process knows of a segment's owners.

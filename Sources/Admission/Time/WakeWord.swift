@@ -8,27 +8,27 @@ import Synchronization
 ///
 /// Ordering: whoever is to be woken reads the word, then looks whether there is something to do,
 /// then sleeps while it is the same; the other makes it so, then wakes. Never freed.
-struct WakeWord: @unchecked Sendable {
+package struct WakeWord: @unchecked Sendable {
     // Unchecked: an address; what it points at is atomic.
     private let address: UnsafeMutablePointer<Atomic<UInt32>>
 
-    init() {
+    package init() {
         address = .allocate(capacity: 1)
         address.initialize(to: Atomic(0))
     }
 
-    func load() -> UInt32 { address.pointee.load(ordering: .acquiring) }
+    package func load() -> UInt32 { address.pointee.load(ordering: .acquiring) }
 
     /// Sleeps while the word is as it was read, so long at most. It may end early.
     ///
     /// - Parameter nanoseconds: of the monotonic clock, 0 or more.
-    func sleep(while seen: UInt32, nanoseconds: Int64) {
+    package func sleep(while seen: UInt32, nanoseconds: Int64) {
         let deadline = KernelClock.monotonicNanoseconds().addingSaturated(nanoseconds)
         admission_futex_wait(word, seen, deadline)
     }
 
     /// Changes the word and wakes one that sleeps on it.
-    func wake() {
+    package func wake() {
         // Release: pairs with the load in front of the sleeper's look.
         address.pointee.wrappingAdd(1, ordering: .releasing)
         admission_futex_wake(word)

@@ -78,6 +78,41 @@
             }
         }
 
+        @Test("slices are taken of the nodes that have the shards, spent, and given back")
+        func slices() throws {
+            let servers = try Self.shared.get()
+            func open(_ store: String) throws -> Limiter {
+                try Limiter(
+                    policyJSON: #"{"admission": 1, "shard": "project", "store": \#(store), "#
+                        + #""policies": [{"name": "s", "per": ["project"], "limits": "#
+                        + #"[{"name": "l", "count": "requests", "limit": 900000, "window": "1m"}]}]}"#,
+                    options: Limiter.Options(anyStore: servers.url, heartbeat: .manual))
+            }
+            let store = #"{"slices": true, "deadline": "30s"}"#
+            let limiter = try open(store)
+            let projects = (0..<3).map { Self.project(on: $0, of: servers) }
+            for project in projects {
+                let gate = try limiter.gate(["project": project])
+                var sliced = 0
+                for _ in 0..<3_000 {
+                    guard case .admitted(let binding) = try gate.tryCharge() else { continue }
+                    if binding.storeMode == .slice { sliced += 1 }
+                }
+                #expect(sliced > 0)
+            }
+            limiter.close()
+            let isExact = (limiter.core.remote as? RedisStore)?.unansweredCount == 0
+            let other = try open(store)
+            for project in projects {
+                let used = try Self.used(other, project)[0]
+                #expect(isExact ? used == 3_000 : used >= 3_000, "\(project): \(used)")
+            }
+            other.close()
+            #expect(throws: LimiterError.self) {
+                try open(#"{"on_outage": "local", "processes": 2}"#)
+            }
+        }
+
         @Test("no limit is exceeded and no decision lost while the slot moves from node to node")
         func migration() throws {
             let servers = try Self.shared.get()

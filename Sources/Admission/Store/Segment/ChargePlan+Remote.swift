@@ -108,3 +108,14 @@ extension ChargePlanReference {
         return views
     }
 }
+
+extension LimitNotes {
+    /// The limit's name as it tells of a decision of some mode.
+    package func limitName(in mode: StoreMode) -> InternedName {
+        switch mode {
+        case .slice: localNames?.slice ?? limitName
+        case .outage: localNames?.outage ?? limitName
+        case .memory, .file, .redis: limitName
+        }
+    }
+}

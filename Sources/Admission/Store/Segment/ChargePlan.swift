@@ -11,6 +11,8 @@ package final class LimitNotes: Sendable {
     /// Interned, NUL-terminated, never freed.
     package let policyName: InternedName
     package let limitName: InternedName
+    /// The limit's name where a remote store's decision was made without asking it.
+    let localNames: (slice: InternedName, outage: InternedName)?
     package let limit: Limit
     /// Names of the attributes in a key, sorted.
     package let attributeNames: [String]
@@ -42,6 +44,10 @@ package final class LimitNotes: Sendable {
         self.clock = clock
         self.policyName = InternedName(policyName, mode: mode)
         limitName = InternedName(limit.name, mode: mode)
+        localNames =
+            mode == .redis
+            ? (InternedName(limit.name, mode: .slice), InternedName(limit.name, mode: .outage))
+            : nil
         self.limit = limit
         self.attributeNames = attributeNames
         parameterNumber = block.number

@@ -20,7 +20,7 @@ NotSent = Union[type[BaseException], "tuple[type[BaseException], ...]"]
 
 _ADMITTED = 1
 _NEVER = -1
-_STORE_MODES = {1: "memory", 2: "file", 3: "redis", 4: "outage"}
+_STORE_MODES = {1: "memory", 2: "file", 3: "redis", 4: "outage", 5: "slice"}
 
 
 
