@@ -216,14 +216,13 @@ final class RedisHolding: Sendable {
         return state.withLock { state in
             let perLife = state.demand.perLife(
                 demand.map { $0.loadRelaxed() }, now: now, lifetime: lifetimeNanoseconds)
-            var inHand = state.asked
-            for slot in 0..<SliceSlots.count where slots.state(slot) != 0 {
-                let life = slots.end(slot) - now
-                guard life > 0 else { continue }
-                for limit in 0..<count {
-                    let spendable = perLife[limit].scaled(by: life, over: lifetimeNanoseconds)
-                    inHand[limit] += min(slots.left(slot, limit: limit), spendable)
-                }
+            let open = (0..<SliceSlots.count).filter { slots.state($0) != 0 && slots.end($0) > now }
+                .sorted { slots.end($0) < slots.end($1) }
+            let inHand = (0..<count).map { limit in
+                let spendable = SliceDemand.spendable(
+                    open.map { (slots.left($0, limit: limit), slots.end($0) - now) },
+                    perLife: perLife[limit], lifetime: lifetimeNanoseconds)
+                return state.asked[limit].addingSaturated(spendable)
             }
             let wanted = SliceDemand.slice(
                 perLife: perLife, usual: usual, inHand: inHand, left: (0..<count).map(known))

@@ -39,6 +39,22 @@ struct SliceDemand: Sendable {
         return found
     }
 
+    /// How much of some slices will have been spent when they end, one behind the other.
+    ///
+    /// - Parameter slices: units and how long they last, those that end first in front.
+    static func spendable(
+        _ slices: [(units: Int64, lasts: Int64)], perLife: Int64, lifetime: Int64
+    ) -> Int64 {
+        var (sum, spentAt) = (Int64(0), Int64(0))
+        for slice in slices where slice.lasts > spentAt {
+            let units = min(
+                slice.units, perLife.scaled(by: slice.lasts - spentAt, over: lifetime))
+            sum = sum.addingSaturated(units)
+            spentAt += units.scaled(by: lifetime, over: perLife)
+        }
+        return sum
+    }
+
     /// The part of what the server has left that one slice takes at most, as a divisor: processes that
     /// ask at the same time leave something for each other.
     static let shareDivisor: Int64 = 8

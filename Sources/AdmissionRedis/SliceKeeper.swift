@@ -21,6 +21,8 @@ final class SliceKeeper: Sendable {
         var identity: UInt64 = 0
         var threads = 0
         var idle = 0
+        /// Threads at work on what was due.
+        var settling = 0
         var jobs: [Job] = []
         /// By rising instants, nearly: a slice that ends with its window waits for those before it.
         var due: [(at: Int64, holding: RedisHolding?)] = []
@@ -28,7 +30,9 @@ final class SliceKeeper: Sendable {
         var holdings: [[UInt8]: RedisHolding] = [:]
     }
 
-    private static let most = 8
+    private static let most = 16
+    /// Threads that may be at settling at a time: asking does not wait behind it.
+    private static let mostSettling = 6
     /// Holdings that are found again; one that was forgotten lives on with its gates and its slices, and
     /// another gate of its scope gets a new one.
     static let holdingsBound = 65_536
@@ -134,7 +138,7 @@ final class SliceKeeper: Sendable {
         guard state.identity != identity else { return }
         // A forked child: its parent's threads and calls are not its own.
         state.identity = identity
-        (state.threads, state.idle) = (0, 0)
+        (state.threads, state.idle, state.settling) = (0, 0, 0)
         (state.jobs, state.due, state.dueStart) = ([], [], 0)
     }
 
@@ -157,7 +161,7 @@ final class SliceKeeper: Sendable {
     }
 
     private enum Turn {
-        case work(Job)
+        case work(Job, isDue: Bool)
         case sleep(Int64)
         case end
     }
@@ -167,10 +171,11 @@ final class SliceKeeper: Sendable {
         while true {
             let seen = word.load()
             switch state.withLock({ turn(&$0, isRested: isRested) }) {
-            case .work(let job):
+            case .work(let job, let isDue):
                 isRested = false
                 // It is let go of outside of the lock: its end takes it.
                 state.withLock { $0.store }?.perform(job)
+                if isDue { state.withLock { $0.settling -= 1 } }
             case .sleep(let nanoseconds):
                 let began = CallDeadline.now()
                 word.sleep(while: seen, nanoseconds: nanoseconds)
@@ -187,8 +192,11 @@ final class SliceKeeper: Sendable {
     private func turn(_ state: inout State, isRested: Bool) -> Turn {
         let now = CallDeadline.now()
         if !isClosed {
-            if !state.jobs.isEmpty { return .work(state.jobs.removeFirst()) }
-            if let job = nextDue(&state, now: now) { return .work(job) }
+            if !state.jobs.isEmpty { return .work(state.jobs.removeFirst(), isDue: false) }
+            if state.settling < Self.mostSettling, let job = nextDue(&state, now: now) {
+                state.settling += 1
+                return .work(job, isDue: true)
+            }
         }
         if isClosed || isRested && state.threads > 1 {
             state.threads -= 1
@@ -196,7 +204,10 @@ final class SliceKeeper: Sendable {
         }
         state.idle += 1
         var wait = Self.longestSleep
-        if state.dueStart < state.due.count { wait = max(0, state.due[state.dueStart].at - now) }
+        // Who is done with settling looks for what is due.
+        if state.dueStart < state.due.count, state.settling < Self.mostSettling {
+            wait = max(0, state.due[state.dueStart].at - now)
+        }
         return .sleep(state.threads > 1 ? min(wait, Self.idleNanoseconds) : wait)
     }
 
