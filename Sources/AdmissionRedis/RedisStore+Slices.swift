@@ -164,10 +164,12 @@ extension RedisStore {
         }
     }
 
-    /// A call in the background has as long as a slice.
+    /// A call in the background has longer than a slice: what comes too late to be spent is given back,
+    /// and what nobody waited for would stay charged.
     private var backgroundDeadline: CallDeadline {
-        .after(
-            nanoseconds: isClockManual ? Self.patientNanoseconds : terms.lifetimeNanoseconds)
+        let life = terms.lifetimeNanoseconds
+        return .after(
+            nanoseconds: isClockManual ? Self.patientNanoseconds : life + max(life, 250_000_000))
     }
 
     /// Asks for a slice, and begins it where it comes in time.
