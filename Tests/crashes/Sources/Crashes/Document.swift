@@ -44,6 +44,8 @@ struct Document {
     }
 
     static let fewSlots = 4
+    /// Names of its buckets.
+    static let buckets: Set<String> = ["pace", "pace2", "single"]
 
     /// On a manual clock; windows turn when it is moved.
     static let manual = Document()

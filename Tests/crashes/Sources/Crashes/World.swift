@@ -80,10 +80,15 @@ final class World {
     /// - Returns: whether it died between taking and giving back.
     @discardableResult
     func inspect(_ operation: Operation, diedAt write: Int?, seen instant: Int64) throws -> Bool {
-        if operation.reloads { survivor = try Member(self) }
+        if operation.reloads {
+            // Who was there goes on with the numbers in force; then comes one who loads anew.
+            if let survivor { try outlives(survivor) }
+            survivor = try Member(self)
+        }
         guard let member = survivor else { throw Fault("no survivor") }
         try consistent()
         let use = try member.use()
+        if operation.reloads { try keptCounts(use) }
         let isBetween =
             operation.reloads ? false : try compare(use, operation, diedAt: write)
         let keys = member.limiter.snapshot().keys
@@ -98,6 +103,42 @@ final class World {
         try spend(member)
         try goOn(member)
         return isBetween
+    }
+
+    /// What a process that was attached finds when another one died while it loaded a document: counts
+    /// are as they were, and it decides.
+    private func outlives(_ member: Member) throws {
+        try keptCounts(try member.use())
+        for gate in [\Member.call, \Member.few] {
+            if case .admitted(let permit) = try member[keyPath: gate]
+                .tryAcquire(Cost(inputTokens: 1))
+            {
+                permit.abandon()
+            }
+        }
+        for gate in [\Member.pace, \Member.single] {
+            _ = try member[keyPath: gate].tryCharge(Cost(requests: 0))
+        }
+        try keptCounts(try member.use())
+    }
+
+    /// A load changes no count, but a bucket's level is cut to the new burst, in whole units.
+    private func keptCounts(_ use: [String: Int64]) throws {
+        let (document, next) = (kind.document, kind.document.successor)
+        for (limit, now) in use {
+            let begun = before[limit, default: 0]
+            var accepted = [begun]
+            if Document.buckets.contains(limit) {
+                let level = Int64(document.burst) - begun
+                for burst in [Int64(document.burst), Int64(next.burst)] {
+                    let kept = min(level, Int64(next.burst), burst)
+                    accepted += [burst - kept, burst - kept + 1]
+                }
+            }
+            guard accepted.contains(now) else {
+                throw Fault("\(limit): \(now) used behind a load; \(begun) before")
+            }
+        }
     }
 
     /// All that a life may bring: nothing that the dead left stands in its way.
