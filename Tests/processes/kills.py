@@ -194,9 +194,10 @@ class Killing:
 
 
 def report(suite: Suite, killing: Killing) -> None:
-    inside = KILLS - killing.inside["none"]
+    killed = sum(killing.inside.values())
+    inside = killed - killing.inside["none"]
     marks = ", ".join(f"{name} {count}" for name, count in killing.inside.most_common())
-    suite.check(f"{KILLS} workers were killed, at least {LEAST_INSIDE} inside an operation",
+    suite.check(f"{killed} workers were killed, at least {LEAST_INSIDE} inside an operation",
                 inside >= LEAST_INSIDE, f"{inside} inside: {marks}; {killing.young} more in open")
     suite.check("the dead held permits", killing.dead_held > 0, killing.dead_held)
     back = sorted(killing.back)
@@ -227,8 +228,11 @@ def kills(suite: Suite) -> None:
     print(f"   seed {SEED}")
     with Place() as place:
         killing = Killing(suite, place)
-        for _ in range(KILLS):
+        # One in sixteen dies with a permit: some go on being killed until one has.
+        killed = 0
+        while killed < KILLS or (killing.dead_held == 0 and killed < 10 * KILLS):
             killing.kill_one()
+            killed += 1
         race = killing.finish()
         report(suite, killing)
         print(f"   swaps retried {race['retries']}, rolled back {race['rollbacks']},"
