@@ -29,26 +29,6 @@ extension RedisInspection {
     }
 }
 
-extension RedisInspection.LimitRow {
-    fileprivate func write(_ writer: inout JSONWriter) {
-        writer.object { writer in
-            writer.member("policy", policy)
-            writer.member("limit", limit)
-            writer.member("kind", bound.name)
-            writer.member("capacity", bound.capacity)
-            writer.member("key_count", keyCount)
-            writer.member("keys", each: keys) { writer, key in
-                writer.object { writer in
-                    writer.member("key", key.attributes)
-                    writer.member("used", key.used)
-                    writer.member("remaining", key.remaining)
-                    writer.member("full_again_ns", orNull: key.fullAgainNanoseconds)
-                }
-            }
-        }
-    }
-}
-
 extension RedisInspection.Lease {
     fileprivate func write(_ writer: inout JSONWriter) {
         writer.object { writer in

@@ -31,31 +31,10 @@ public struct RedisInspection: Sendable {
     /// What no version writes: where, and what.
     public let faults: [String]
 
-    /// One limit as it is in force.
-    public struct LimitRow: Sendable, Hashable {
-        /// The policy's name.
-        public let policy: String
-        /// The limit's name.
-        public let limit: String
-        /// How it bounds. A concurrency limit's `max_hold` is not in the server: the longest there is.
-        public let bound: LimitKind
-        /// Keys that live, listed or not.
-        public let keyCount: Int
-        /// Those nearest the limit first.
-        public let keys: [KeyRow]
-    }
-
-    /// One counter.
-    public struct KeyRow: Sendable, Hashable {
-        /// The attributes in its key.
-        public let attributes: [Attribute]
-        /// Units that count now; of a bucket rounded up.
-        public let used: Int64
-        /// Units that are left, never below 0.
-        public let remaining: Int64
-        /// Until it is untouched if nothing else happens; nil: unknown.
-        public let fullAgainNanoseconds: Int64?
-    }
+    /// One limit, as of a file. A concurrency limit's `max_hold` is not in the server: the longest there is.
+    public typealias LimitRow = StoreInspection.LimitRow
+    /// One counter, as of a file; a bucket's use is rounded up.
+    public typealias KeyRow = StoreInspection.KeyRow
 
     /// One lease.
     public struct Lease: Sendable, Hashable {

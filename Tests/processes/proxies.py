@@ -7,10 +7,43 @@ import queue
 import socket
 import threading
 import time
-from typing import Optional
+from typing import Optional, TypeVar
+
+Listening = TypeVar("Listening", bound="Listener")
 
 
-class Proxy:
+class Listener:
+    """A free port on loopback; each connection goes to ``serve``, until its ``with`` block is left."""
+
+    def __init__(self) -> None:
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self.port = int(self.listener.getsockname()[1])
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self) -> None:
+        while True:
+            try:
+                near, _ = self.listener.accept()
+            except OSError:
+                return
+            self.serve(near)
+
+    def serve(self, near: socket.socket) -> None:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+
+    def __enter__(self: Listening) -> Listening:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Proxy(Listener):
     """Relays connections to a port on loopback, until its ``with`` block is left.
 
     ``delay_seconds``: so much later come replies, those that follow at once included.
@@ -27,29 +60,22 @@ class Proxy:
         self.ask_cut_after: Optional[int] = None
         self.spoiled: Optional[bytes] = None
         self.pairs: set[tuple[socket.socket, socket.socket]] = set()
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-        self.port = int(self.listener.getsockname()[1])
-        threading.Thread(target=self.accept, daemon=True).start()
+        super().__init__()
 
-    def accept(self) -> None:
-        while True:
-            try:
-                near, _ = self.listener.accept()
-            except OSError:
-                return
-            try:
-                far = socket.create_connection(("127.0.0.1", self.target))
-            except OSError:
-                near.close()
-                continue
-            for end in (near, far):
-                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            pair = (near, far)
-            with self.lock:
-                self.pairs.add(pair)
-            replies: queue.SimpleQueue[tuple[float, bytes]] = queue.SimpleQueue()
-            for work in (self.ask, self.hear, self.tell):
-                threading.Thread(target=work, args=(pair, replies), daemon=True).start()
+    def serve(self, near: socket.socket) -> None:
+        try:
+            far = socket.create_connection(("127.0.0.1", self.target))
+        except OSError:
+            near.close()
+            return
+        for end in (near, far):
+            end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        pair = (near, far)
+        with self.lock:
+            self.pairs.add(pair)
+        replies: queue.SimpleQueue[tuple[float, bytes]] = queue.SimpleQueue()
+        for work in (self.ask, self.hear, self.tell):
+            threading.Thread(target=work, args=(pair, replies), daemon=True).start()
 
     def ask(self, pair: tuple[socket.socket, socket.socket], _: object) -> None:
         near, far = pair
@@ -121,35 +147,23 @@ class Proxy:
         with self.lock:
             self.spoiled = reply
 
-    def __enter__(self) -> Proxy:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        with contextlib.suppress(OSError):
-            self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
+    def close(self) -> None:
+        super().close()
         with self.lock:
             pairs = list(self.pairs)
         for pair in pairs:
             self.end(pair)
 
 
-class Babbler:
+class Babbler(Listener):
     """A server that answers whatever comes with the same bytes, and then says nothing or ends."""
 
     def __init__(self, reply: bytes, ends: bool = False) -> None:
         self.reply, self.ends = reply, ends
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = int(self.listener.getsockname()[1])
-        threading.Thread(target=self.accept, daemon=True).start()
+        super().__init__()
 
-    def accept(self) -> None:
-        while True:
-            try:
-                near, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.babble, args=(near,), daemon=True).start()
+    def serve(self, near: socket.socket) -> None:
+        threading.Thread(target=self.babble, args=(near,), daemon=True).start()
 
     def babble(self, near: socket.socket) -> None:
         with contextlib.suppress(OSError), near:
@@ -157,11 +171,3 @@ class Babbler:
                 near.sendall(self.reply)
                 if self.ends:
                     return
-
-    def __enter__(self) -> Babbler:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        with contextlib.suppress(OSError):
-            self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()

@@ -1,18 +1,19 @@
 import Admission
 
 /// A store at a glance, as a page of text.
-///
-/// What the file holds was written by whoever may write it: it comes to the terminal through cells,
-/// which escape it, and cut to a length.
 struct InspectionView {
     let store: StoreInspection
 
-    private static let mostCharacters = 60
-
     var text: String {
         var sections = [heading]
-        if !store.limits.isEmpty { sections.append(limits) }
-        if store.limits.contains(where: { !$0.keys.isEmpty }) { sections.append(keys) }
+        // As a document has them: the newest come first.
+        let limits = Array(store.limits.reversed())
+        if !limits.isEmpty {
+            sections.append(StorePage.limits(limits, bound: { Wording.bound($0) }))
+        }
+        if limits.contains(where: { !$0.keys.isEmpty }) {
+            sections.append(StorePage.keys(limits, fullAgain: fullAgain))
+        }
         if !store.leases.isEmpty { sections.append(leases) }
         if !store.owners.isEmpty { sections.append(owners) }
         if !store.events.isEmpty { sections.append(events) }
@@ -23,7 +24,7 @@ struct InspectionView {
 
     private var heading: String {
         let steady = Wording.duration(store.steady.nanoseconds)
-        let wall = Self.time(store.wall.unixNanoseconds)
+        let wall = StorePage.time(store.wall)
         let clock =
             store.isManualClock
             ? Terminal.styled("runs on a manual clock", .yellow) : "the host's clocks"
@@ -47,52 +48,11 @@ struct InspectionView {
         if store.reclaimedLeases > 0 {
             lines.append(("reclaimed", leaseCount(store.reclaimedLeases) + " of dead processes"))
         }
-        return lines.map { label, value in
-            let padding = String(repeating: " ", count: 11 - label.count)
-            return Terminal.styled(label, .bold) + padding + value
-        }.joined(separator: "\n")
-    }
-
-    private var limits: String {
-        var table = TextTable([("limit", .left), ("bound", .left), ("keys", .right)])
-        // As a document has them: the newest come first.
-        for row in store.limits.reversed() {
-            table.add([
-                cell("\(row.policy) · \(row.limit)"), cell(Wording.bound(row.bound)),
-                cell(Wording.number(row.keyCount)),
-            ])
-        }
-        return section("Limits", table)
-    }
-
-    /// Those nearest their limit first, whichever it is.
-    private var keys: String {
-        var table = TextTable([
-            ("limit", .left), ("key", .left), ("used", .right), ("of", .right), ("", .right),
-            ("left", .right), ("full again in", .right),
-        ])
-        let rows = store.limits.reversed().flatMap { limit in limit.keys.map { (limit, $0) } }
-        let sorted = rows.enumerated().sorted { one, other in
-            let shares = [one, other].map {
-                Double($0.element.1.used) / Double($0.element.0.capacity)
-            }
-            return shares[0] == shares[1] ? one.offset < other.offset : shares[0] > shares[1]
-        }
-        for (_, (limit, key)) in sorted {
-            let isFull = key.remaining == 0
-            table.add([
-                cell("\(limit.policy) · \(limit.limit)"), self.key(key.attributes),
-                cell(Wording.number(key.used)), cell(Wording.number(limit.capacity)),
-                cell(Wording.percent(key.used, of: limit.capacity), isFull ? .yellow : nil),
-                cell(Wording.number(key.remaining)), cell(fullAgain(key)),
-            ])
-        }
-        return section("Keys", table)
+        return StorePage.heading(lines)
     }
 
     private func fullAgain(_ key: StoreInspection.KeyRow) -> String {
-        guard key.used > 0 else { return "" }
-        return key.fullAgainNanoseconds.map { Wording.duration(max(0, $0)) } ?? "–"
+        key.used > 0 ? StorePage.fullAgain(key) : ""
     }
 
     private var leases: String {
@@ -103,22 +63,22 @@ struct InspectionView {
         for lease in store.leases {
             let owner = store.owners.first { $0.number == lease.owner }
             table.add([
-                cell("\(lease.policy) · \(lease.limit)"), key(lease.attributes),
-                cell("\(lease.slot)"), cell("\(lease.owner)"),
-                cell(lease.pid.map { "\($0)" } ?? "–"),
-                cell(owner.map { "\($0.pidNamespace)" } ?? "–"), life(owner, lease),
-                cell(Wording.duration(lease.ageNanoseconds)),
-                cell(Wording.duration(max(0, lease.runsOutNanoseconds))),
+                StorePage.cell("\(lease.policy) · \(lease.limit)"), StorePage.key(lease.attributes),
+                StorePage.cell("\(lease.slot)"), StorePage.cell("\(lease.owner)"),
+                StorePage.cell(lease.pid.map { "\($0)" } ?? "–"),
+                StorePage.cell(owner.map { "\($0.pidNamespace)" } ?? "–"), life(owner, lease),
+                StorePage.cell(Wording.duration(lease.ageNanoseconds)),
+                StorePage.cell(Wording.duration(max(0, lease.runsOutNanoseconds))),
             ])
         }
-        return section("Leases", table)
+        return StorePage.section("Leases", table)
     }
 
     private func life(
         _ owner: StoreInspection.Owner?, _ lease: StoreInspection.Lease
     ) -> TextTable.Cell {
-        if lease.isReclaimable { return cell("dead, reclaimable", .yellow) }
-        guard let owner else { return cell("nobody's", .yellow) }
+        if lease.isReclaimable { return StorePage.cell("dead, reclaimable", .yellow) }
+        guard let owner else { return StorePage.cell("nobody's", .yellow) }
         return state(owner)
     }
 
@@ -129,24 +89,25 @@ struct InspectionView {
         ])
         for owner in store.owners {
             table.add([
-                cell("\(owner.number)"), cell("\(owner.pid)"), cell("\(owner.pidNamespace)"),
+                StorePage.cell("\(owner.number)"), StorePage.cell("\(owner.pid)"),
+                StorePage.cell("\(owner.pidNamespace)"),
                 state(owner),
-                cell("\(Wording.duration(max(0, owner.heartbeatAgeNanoseconds))) ago"),
-                cell(Wording.number(owner.leases)),
+                StorePage.cell("\(Wording.duration(max(0, owner.heartbeatAgeNanoseconds))) ago"),
+                StorePage.cell(Wording.number(owner.leases)),
             ])
         }
-        return section("Processes", table)
+        return StorePage.section("Processes", table)
     }
 
     private func state(_ owner: StoreInspection.Owner) -> TextTable.Cell {
         switch (owner.state, owner.isAlive) {
-        case ("live", true): cell("alive")
-        case ("live", false): cell("dead, not noticed yet", .yellow)
-        case ("live", nil): cell("out of sight")
-        case ("claimed", _): cell("opening")
-        case ("dead", _): cell("dead", .yellow)
-        case ("silent", _): cell("silent", .yellow)
-        default: cell(owner.state, .red)
+        case ("live", true): StorePage.cell("alive")
+        case ("live", false): StorePage.cell("dead, not noticed yet", .yellow)
+        case ("live", nil): StorePage.cell("out of sight")
+        case ("claimed", _): StorePage.cell("opening")
+        case ("dead", _): StorePage.cell("dead", .yellow)
+        case ("silent", _): StorePage.cell("silent", .yellow)
+        default: StorePage.cell(owner.state, .red)
         }
     }
 
@@ -155,12 +116,12 @@ struct InspectionView {
         var table = TextTable([("at", .left), ("pid", .right), ("event", .left), ("", .left)])
         for event in store.events.suffix(20) {
             table.add([
-                cell(Self.time(event.instant.unixNanoseconds)), cell("\(event.processID)"),
-                cell(event.kind.rawValue, Self.isAlarming(event.kind) ? .yellow : nil),
+                StorePage.cell(StorePage.time(event.instant)), StorePage.cell("\(event.processID)"),
+                StorePage.cell(event.kind.rawValue, Self.isAlarming(event.kind) ? .yellow : nil),
                 TextTable.Cell(event.text),
             ])
         }
-        return section("Events", table)
+        return StorePage.section("Events", table)
     }
 
     private static func isAlarming(_ kind: Event.Kind) -> Bool {
@@ -189,8 +150,7 @@ struct InspectionView {
                         + "policy than the file that is watched holds", .red))
         }
         if store.omitted > 0 {
-            lines.append(
-                "  \(Wording.number(store.omitted)) more keys and leases are not listed: --keys")
+            lines.append(StorePage.omitted(store.omitted))
         }
         if store.isReplaced {
             lines.append(
@@ -198,29 +158,12 @@ struct InspectionView {
                     "✗ given up: the file was deleted or replaced while it was in use", .red))
         }
         if store.isDamaged {
-            lines.append(
-                Terminal.styled("✗ damaged: admission inspect --check says where", .red))
+            lines.append(StorePage.damaged)
         }
         return lines
     }
 
     private func leaseCount(_ number: UInt64) -> String {
         Wording.counted(Int(clamping: number), "lease")
-    }
-
-    private func key(_ attributes: [Attribute]) -> TextTable.Cell {
-        cell(attributes.isEmpty ? "one for all" : Wording.attributes(attributes))
-    }
-
-    private func section(_ title: String, _ table: TextTable) -> String {
-        Terminal.styled(title, .bold) + "\n" + table.text
-    }
-
-    private func cell(_ text: String, _ style: Terminal.Style? = nil) -> TextTable.Cell {
-        TextTable.Cell(Wording.shortened(text, to: Self.mostCharacters), style)
-    }
-
-    private static func time(_ unixNanoseconds: Int64) -> String {
-        "\(Wording.date(unixNanoseconds)) \(Wording.time(unixNanoseconds)) UTC"
     }
 }

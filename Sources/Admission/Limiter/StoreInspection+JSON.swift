@@ -50,7 +50,8 @@ extension StoreInspection.Owner {
 }
 
 extension StoreInspection.LimitRow {
-    fileprivate func write(_ writer: inout JSONWriter) {
+    /// The row as JSON, whatever store it is of.
+    package func write(_ writer: inout JSONWriter) {
         writer.object { writer in
             writer.member("policy", policy)
             writer.member("limit", limit)

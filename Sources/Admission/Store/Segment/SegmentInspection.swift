@@ -94,6 +94,16 @@ public struct StoreInspection: Sendable {
         /// Those nearest the limit first.
         public let keys: [KeyRow]
 
+        package init(
+            policy: String, limit: String, bound: LimitKind, keyCount: Int, keys: [KeyRow]
+        ) {
+            self.policy = policy
+            self.limit = limit
+            self.bound = bound
+            self.keyCount = keyCount
+            self.keys = keys
+        }
+
         /// `bucket`, `rolling`, `calendar` or `concurrency`.
         public var kind: String { bound.name }
         /// Burst or limit.
@@ -111,6 +121,15 @@ public struct StoreInspection: Sendable {
         /// Nanoseconds until it is untouched again; nil for concurrency, and for a calendar limit
         /// whose zone this host does not know.
         public let fullAgainNanoseconds: Int64?
+
+        package init(
+            attributes: [Attribute], used: Int64, remaining: Int64, fullAgainNanoseconds: Int64?
+        ) {
+            self.attributes = attributes
+            self.used = used
+            self.remaining = remaining
+            self.fullAgainNanoseconds = fullAgainNanoseconds
+        }
     }
 
     /// A lease that lives.
